@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 The Constellation developers
+#
+# The front door. `make help` lists what there is.
+
+MODULES := res_stasis_amqp
+
+CARGO   ?= cargo
+# The toolchain is found where rustup puts it even in a shell that was not told.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+PREFIX     ?= /usr
+DESTDIR    ?=
+ASTETCDIR  ?= /etc/asterisk
+ASTDATADIR ?= $(or $(call asterisk_conf,astdatadir),/usr/share/asterisk)
+ASTMODDIR  ?= $(or $(call asterisk_conf,astmoddir),$(firstword $(wildcard /usr/lib/*/asterisk/modules /usr/lib/asterisk/modules /usr/lib64/asterisk/modules)),/usr/lib/asterisk/modules)
+INCLUDEDIR ?= $(PREFIX)/include/asterisk
+
+# asterisk_conf NAME: the folder that the installed Asterisk's own configuration names
+asterisk_conf = $(shell sed -n 's/^[[:space:]]*$(1)[[:space:]]*=>\{0,1\}[[:space:]]*//p' $(ASTETCDIR)/asterisk.conf 2>/dev/null | tail -n 1)
+
+RIG := tests/rig/provision.sh
+# rig_env NAME: what the rig says of its servers
+rig_env = $(shell $(RIG) env 2>/dev/null | sed -n 's/^$(1)=//p')
+
+# For builds on this machine that are not for an Asterisk installed on it.
+FOR_22 = ASTERISK_INCLUDE_DIR=$(call rig_env,ASTERISK_22_INCLUDE_DIR) ASTERISK_VERSION=$(call rig_env,ASTERISK_22_VERSION) CARGO_TARGET_DIR=target/asterisk-22
+TEST_PACKAGES := $(addprefix -p ,$(MODULES)) -p res_boundary
+
+.DEFAULT_GOAL := all
+.PHONY: all install samples uninstall rig build-22 build-16 test check unit suite demo up down clean help
+
+all: ## Build the modules for the Asterisk whose headers are installed
+	@command -v $(CARGO) >/dev/null || { echo "make: cargo is missing: install Rust 1.88 or newer" >&2; exit 1; }
+	@command -v cc >/dev/null || { echo "make: cc is missing: install the package gcc" >&2; exit 1; }
+	$(CARGO) build --release --locked $(addprefix -p ,$(MODULES))
+
+install: ## Install modules, header, help and ARI description (DESTDIR, ASTMODDIR, ASTDATADIR)
+	@for module in $(MODULES); do \
+		test -f target/release/lib$$module.so || { echo "make: target/release/lib$$module.so is missing: run make first" >&2; exit 1; }; \
+		install -D -m 0644 target/release/lib$$module.so $(DESTDIR)$(ASTMODDIR)/$$module.so; \
+		install -D -m 0644 $$module/documentation.xml $(DESTDIR)$(ASTDATADIR)/documentation/thirdparty/$$module-en_US.xml; \
+	done
+	install -D -m 0644 include/asterisk/stasis_amqp.h $(DESTDIR)$(INCLUDEDIR)/stasis_amqp.h
+	install -D -m 0644 res_stasis_amqp/rest-api/amqp.json $(DESTDIR)$(ASTDATADIR)/rest-api/amqp.json
+	@res_stasis_amqp/rest-api/list.sh add $(DESTDIR)$(ASTDATADIR)/rest-api/resources.json
+	@echo "Installed. Asterisk reads the help at its next start; then: module load res_stasis_amqp.so"
+
+samples: ## Install the sample configuration where there is none yet
+	@if [ -e $(DESTDIR)$(ASTETCDIR)/amqp.conf ]; then \
+		echo "$(DESTDIR)$(ASTETCDIR)/amqp.conf is there already, left alone"; \
+	else \
+		install -D -m 0640 res_stasis_amqp/amqp.conf.sample $(DESTDIR)$(ASTETCDIR)/amqp.conf; \
+	fi
+
+uninstall: ## Remove what install put there; configuration stays
+	rm -f $(foreach module,$(MODULES),$(DESTDIR)$(ASTMODDIR)/$(module).so $(DESTDIR)$(ASTDATADIR)/documentation/thirdparty/$(module)-en_US.xml)
+	rm -f $(DESTDIR)$(INCLUDEDIR)/stasis_amqp.h $(DESTDIR)$(ASTDATADIR)/rest-api/amqp.json
+	@res_stasis_amqp/rest-api/list.sh remove $(DESTDIR)$(ASTDATADIR)/rest-api/resources.json
+
+rig: ## Provide the real servers of tests and demo: Asterisk 22 and 16, RabbitMQ, Consul (root, Debian)
+	@$(RIG)
+
+build-22: rig
+	@echo "==> building for Asterisk $(call rig_env,ASTERISK_22_VERSION)"
+	@$(FOR_22) $(CARGO) build --release --locked $(TEST_PACKAGES)
+
+# Inside the Debian 11 root, whose older glibc the modules must load with.
+build-16: rig
+	@echo "==> building for Asterisk $(call rig_env,ASTERISK_16_VERSION)"
+	@tests/rig/build-in-root.sh build --release --locked $(TEST_PACKAGES)
+
+check: rig ## rustfmt, clippy with warnings denied, shellcheck where installed
+	$(CARGO) fmt --all --check
+	$(FOR_22) $(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+unit: rig ## Unit tests, without servers
+	$(FOR_22) $(CARGO) test --locked --workspace --exclude constellation-tests --exclude res_boundary
+
+suite: build-22 build-16 ## The integration suite on Asterisk 22 and 16, real servers
+	$(FOR_22) $(CARGO) test --locked -p constellation-tests
+
+test: check unit suite ## Everything that must pass
+
+demo: build-22 ## See it work: servers, module, a call, its events; then all of it gone
+	@$(FOR_22) $(CARGO) run --quiet --locked -p constellation-tests --bin demo -- demo
+
+up: build-22 ## As demo, but left running to play with
+	@$(FOR_22) $(CARGO) run --quiet --locked -p constellation-tests --bin demo -- up
+
+down: ## End what `make up` left running
+	@$(FOR_22) $(CARGO) run --quiet --locked -p constellation-tests --bin demo -- down
+
+clean: ## Remove what was built; the rig's servers stay in the cache folder
+	$(CARGO) clean
+
+help: ## This list
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! The one build script of the workspace: the root package gets Asterisk's declarations, each
+//! module its C half, both from the headers that are installed.
+//!
+//! `ASTERISK_INCLUDE_DIR` names a folder with `asterisk.h` and `asterisk/`; default `/usr/include`.
+//! `ASTERISK_VERSION` names the version they are of; default: that of the Debian package.
+
+use std::env;
+use std::error::Error;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+const SHIM: [&str; 2] = ["shim.c", "thread_exit.c"];
+
+/// Everything the wrappers use; the same list serves 16.3 to master.
+const FUNCTIONS: &[&str] = &[
+    "ast_ari_.*",
+    "ast_channel_topic_all",
+    "ast_cli",
+    "ast_cli_unregister",
+    "__ast_cli_register",
+    "ast_category_browse",
+    "ast_config_destroy",
+    "ast_variable_browse",
+    "ast_eid_to_str",
+    "ast_get_version",
+    "ast_get_version_num",
+    "ast_json_copy",
+    "ast_json_dump_string_format",
+    "ast_json_free",
+    "ast_json_load_string",
+    "ast_json_object_get",
+    "ast_json_object_set",
+    "ast_json_array_size",
+    "ast_json_array_get",
+    "ast_json_ref",
+    "ast_json_string_create",
+    "ast_json_string_get",
+    "ast_json_unref",
+    "ast_log",
+    "ast_manager_get_topic",
+    "ast_manager_register_hook",
+    "ast_manager_unregister_hook",
+    "ast_register_atexit",
+    "ast_unregister_atexit",
+    "ast_register_thread",
+    "ast_unregister_thread",
+    "stasis_app_event_allowed",
+    "stasis_app_get_by_name",
+    "stasis_app_register",
+    "stasis_app_to_json",
+    "stasis_app_unregister",
+    "stasis_app_unsubscribe",
+    "stasis_message_to_ami",
+    "stasis_message_to_json",
+    "stasis_subscription_accept_formatters",
+    "stasis_subscription_final_message",
+    "stasis_subscription_set_congestion_limits",
+    "stasis_unsubscribe_and_join",
+    "shim_.*",
+];
+const TYPES: &[&str] = &[
+    "ast_ari_response",
+    "ast_cli_args",
+    "ast_cli_command",
+    "ast_cli_entry",
+    "ast_eid",
+    "ast_http_method",
+    "ast_json_encoding_format",
+    "ast_manager_event_blob",
+    "ast_variable",
+    "manager_custom_hook",
+    "shim_config_status",
+    "stasis_app_subscribe_res",
+    "stasis_rest_handlers",
+    "stasis_subscription_message_formatters",
+];
+const VARS: &[&str] = &["__LOG_.*", "ast_eid_default", "AST_MAX_CMD_LEN"];
+
+fn main() -> ExitCode {
+    match build() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One line for the operator; cargo shows what a failing script prints.
+            println!("cargo::error={error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn build() -> Result<()> {
+    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
+    match env::var("CARGO_PKG_NAME")?.as_str() {
+        "asterisk" => bindings(&root),
+        module => c_half(&root, module),
+    }
+}
+
+/// A folder that has Asterisk's headers and nothing else: next to a foreign libc's headers the
+/// compiler would mix the two.
+fn headers() -> Result<PathBuf> {
+    println!("cargo::rerun-if-env-changed=ASTERISK_INCLUDE_DIR");
+    let installed = env::var_os("ASTERISK_INCLUDE_DIR").unwrap_or_else(|| "/usr/include".into());
+    let installed = PathBuf::from(installed);
+    println!("cargo::rerun-if-changed={}", installed.join("asterisk.h").display());
+    if !installed.join("asterisk/module.h").exists() {
+        return Err(format!(
+            "no Asterisk headers in {}: install the package asterisk-dev, or name their folder in \
+             ASTERISK_INCLUDE_DIR",
+            installed.display()
+        )
+        .into());
+    }
+    let only = PathBuf::from(env::var("OUT_DIR")?).join("include");
+    fs::create_dir_all(&only)?;
+    for name in ["asterisk.h", "asterisk"] {
+        let link = only.join(name);
+        let _ = fs::remove_file(&link); // a link of an earlier run, which may name other headers
+        symlink(fs::canonicalize(installed.join(name))?, &link)?;
+    }
+    Ok(only)
+}
+
+/// The version the headers are of. They carry no such constant and AST_BUILDOPT_SUM is the same
+/// for 16 and 22, so the package is asked.
+fn version() -> Result<String> {
+    println!("cargo::rerun-if-env-changed=ASTERISK_VERSION");
+    let version = match env::var("ASTERISK_VERSION") {
+        Ok(version) => version,
+        Err(_) => package_version().ok_or(
+            "cannot tell which Asterisk the headers are of: the package asterisk-dev is not \
+             installed; name the version in ASTERISK_VERSION, as in ASTERISK_VERSION=22.10.1",
+        )?,
+    };
+    let major = version.split('.').next().unwrap_or_default();
+    if major.parse::<u32>().is_err() {
+        return Err(format!("ASTERISK_VERSION '{version}' does not begin with a number").into());
+    }
+    Ok(version)
+}
+
+fn package_version() -> Option<String> {
+    let query = Command::new("dpkg-query")
+        .args(["--show", "--showformat=${source:Upstream-Version}", "asterisk-dev"])
+        .output()
+        .ok()?;
+    let version = String::from_utf8(query.stdout).ok()?;
+    let version = version.split(['~', '+', '-']).next()?.trim().to_owned();
+    (query.status.success() && !version.is_empty()).then_some(version)
+}
+
+fn bindings(root: &Path) -> Result<()> {
+    let headers = headers()?;
+    let version = version()?;
+    println!("cargo::rustc-env=ASTERISK_BUILT_FOR={version}");
+    println!("cargo::rerun-if-changed=include/wrapper.h");
+    println!("cargo::rerun-if-changed=src/shim/shim.h");
+
+    let mut bindgen = bindgen::Builder::default()
+        .header(root.join("include/wrapper.h").display().to_string())
+        .clang_arg(format!("-I{}", headers.display()))
+        // utils.h asks for blocks from any clang, even for a typedef.
+        .clang_args(["-std=gnu11", "-D_GNU_SOURCE", "-DBINDGEN", "-fblocks"])
+        .clang_args(["-DAST_MODULE=\"asterisk\"", "-DAST_MODULE_SELF_SYM=asterisk_self"])
+        .opaque_type("ast_channel.*")
+        .default_enum_style(bindgen::EnumVariation::Consts)
+        .prepend_enum_name(false)
+        .layout_tests(true)
+        .generate_comments(false)
+        .formatter(bindgen::Formatter::None);
+    for name in FUNCTIONS {
+        bindgen = bindgen.allowlist_function(name);
+    }
+    for name in TYPES {
+        bindgen = bindgen.allowlist_type(name);
+    }
+    for name in VARS {
+        bindgen = bindgen.allowlist_var(name);
+    }
+    let out = PathBuf::from(env::var("OUT_DIR")?).join("asterisk.rs");
+    bindgen
+        .generate()
+        .map_err(|error| format!("Asterisk's headers could not be read: {error}"))?
+        .write_to_file(out)?;
+    Ok(())
+}
+
+/// Compiles `module.c` and the shim as `module`, and links them into its cdylib only: a unit test
+/// has no host, so it must not have the constructor that registers with one.
+fn c_half(root: &Path, module: &str) -> Result<()> {
+    let headers = headers()?;
+    let top = top(root)?;
+    let shim = top.join("src/shim");
+    println!("cargo::rerun-if-changed={}", shim.display());
+    println!("cargo::rerun-if-changed=module.c");
+
+    let mut compiler = cc::Build::new();
+    compiler
+        .cargo_metadata(false)
+        .extra_warnings(false) // the host's own headers have some
+        .std("gnu11")
+        .define("_GNU_SOURCE", None)
+        .define("AST_MODULE", format!("\"{module}\"").as_str())
+        .define("AST_MODULE_SELF_SYM", format!("__internal_{module}_self").as_str())
+        .include(&headers)
+        .include(&shim)
+        .file(root.join("module.c"));
+    for file in SHIM {
+        compiler.file(shim.join(file));
+    }
+    compiler.try_compile("module").map_err(|error| {
+        format!("the C half of {module} does not compile (is the package gcc installed?): {error}")
+    })?;
+
+    let archive = PathBuf::from(env::var("OUT_DIR")?).join("libmodule.a");
+    for argument in [
+        "-Wl,--whole-archive".to_owned(), // nothing refers to the constructor in module.c
+        archive.display().to_string(),
+        "-Wl,--no-whole-archive".to_owned(),
+    ] {
+        println!("cargo::rustc-cdylib-link-arg={argument}");
+    }
+    Ok(())
+}
+
+/// The folder of the root package, from a module's.
+fn top(module: &Path) -> Result<PathBuf> {
+    module
+        .ancestors()
+        .find(|folder| folder.join("src/shim/shim.h").exists())
+        .map(Path::to_path_buf)
+        .ok_or_else(|| format!("src/shim is not above {}", module.display()).into())
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! The Stasis applications whose events are published.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use asterisk::json::Value;
+use asterisk::stasis_app::{self, App, Handler};
+
+use crate::feed::Feed;
+
+/// Why an application could not be created.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CreateError {
+    #[error("an application needs a name")]
+    Unnamed,
+    #[error("nothing is published: amqp.conf is disabled or has no section of type stasis")]
+    Off,
+    #[error("the application '{0}' belongs to another client")]
+    Held(String),
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// There is no such application, or another client has it.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no application '{0}' here")]
+pub(crate) struct Unknown(String);
+
+pub(crate) struct Apps {
+    feed: Arc<Feed>,
+    held: Mutex<HashMap<String, Held>>,
+}
+
+enum Held {
+    /// Being registered by another thread.
+    Coming,
+    Registered(Arc<App>),
+}
+
+impl Held {
+    fn is_lost(&self) -> bool {
+        matches!(self, Self::Registered(app) if app.is_replaced())
+    }
+}
+
+impl Apps {
+    pub(crate) fn new(feed: Arc<Feed>) -> Self {
+        Self {
+            feed,
+            held: Mutex::default(),
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashMap<String, Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Creates `name`, unless it is there. Not to be called from a handler.
+    pub(crate) fn create(&self, name: &str) -> Result<(), CreateError> {
+        if name.is_empty() {
+            return Err(CreateError::Unnamed);
+        }
+        if !self.feed.is_open() {
+            return Err(CreateError::Off);
+        }
+        self.forget_lost();
+        {
+            let mut held = self.held();
+            if held.contains_key(name) {
+                return Ok(());
+            }
+            held.insert(name.to_owned(), Held::Coming);
+        }
+        // Without the lock: registering may call a handler, which logs and no more, but the rule of
+        // the host is to hold nothing.
+        let registered = self.register(name);
+        let mut held = self.held();
+        match registered {
+            Ok(app) => {
+                held.insert(name.to_owned(), Held::Registered(Arc::new(app)));
+                drop(held);
+                asterisk::notice!("publishing the events of application '{name}'");
+                Ok(())
+            }
+            Err(error) => {
+                held.remove(name);
+                Err(error)
+            }
+        }
+    }
+
+    /// The host gives any name to whoever asks last, so look first.
+    fn register(&self, name: &str) -> Result<App, CreateError> {
+        if stasis_app::exists(name) {
+            return Err(CreateError::Held(name.to_owned()));
+        }
+        let events = Events(Arc::clone(&self.feed));
+        App::register(name, events).map_err(CreateError::Refused)
+    }
+
+    /// Ends `name`. Not to be called from a handler.
+    pub(crate) fn remove(&self, name: &str) -> Result<(), Unknown> {
+        self.forget_lost();
+        let app = self.held().remove(name);
+        match app {
+            Some(Held::Registered(app)) => {
+                drop(app);
+                asterisk::notice!("application '{name}' ended");
+                Ok(())
+            }
+            Some(coming @ Held::Coming) => {
+                self.held().insert(name.to_owned(), coming);
+                Err(Unknown(name.to_owned()))
+            }
+            None => Err(Unknown(name.to_owned())),
+        }
+    }
+
+    /// Names in alphabetical order.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let held = self.held();
+        let ours = held.iter().filter(|(_, held)| !held.is_lost());
+        let mut names: Vec<String> = ours.map(|(name, _)| name.clone()).collect();
+        drop(held);
+        names.sort_unstable();
+        names
+    }
+
+    /// Ends all applications within `limit` each. `false` if a handler still runs; it may be asked
+    /// again.
+    pub(crate) fn end(&self, limit: Duration) -> bool {
+        let apps: Vec<(String, Arc<App>)> = self
+            .held()
+            .iter()
+            .filter_map(|(name, held)| match held {
+                Held::Coming => None,
+                Held::Registered(app) => Some((name.clone(), Arc::clone(app))),
+            })
+            .collect();
+        let mut all = true;
+        for (name, app) in apps {
+            if app.end(limit) {
+                self.held().remove(&name);
+            } else {
+                all = false;
+            }
+        }
+        all
+    }
+
+    /// Lets go of what another client has taken over; not done when it happens, which is inside a
+    /// handler.
+    fn forget_lost(&self) {
+        let mut held = self.held();
+        let lost: Vec<String> = held
+            .iter()
+            .filter(|(_, held)| held.is_lost())
+            .map(|(name, _)| name.clone())
+            .collect();
+        let lost: Vec<Option<Held>> = lost.iter().map(|name| held.remove(name)).collect();
+        drop(held);
+        drop(lost); // waits for handlers, so not under the lock
+    }
+}
+
+struct Events(Arc<Feed>);
+
+impl Handler for Events {
+    fn event(&self, app: &str, event: &Value) {
+        self.0.app_event(app, event);
+    }
+
+    fn replaced(&self, app: &str) {
+        asterisk::warning!(
+            "another client has taken over the application '{app}', its events are no longer published"
+        );
+    }
+}

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! A section with `type = connection`: how to reach a broker.
+
+use std::time::Duration;
+
+use asterisk::config::{Reader, Report, Section};
+use asterisk::secret::Secret;
+
+use super::{ReadFile, options};
+use crate::endpoint::{self, Address, Endpoint};
+
+/// Below this a busy broker is taken for a dead one.
+const HEARTBEAT_ADVISED: u16 = 5;
+
+/// A connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionSettings {
+    /// The section's name.
+    pub name: String,
+    /// The brokers, to be tried in turn; at least one if there was no error.
+    pub endpoints: Vec<Endpoint>,
+    /// For those with TLS.
+    pub tls: TlsSettings,
+    /// Largest AMQP frame to agree to.
+    pub max_frame_bytes: u32,
+    /// Seconds.
+    pub heartbeat: u16,
+    /// Longest wait for TCP, TLS and login together.
+    pub connection_timeout: Duration,
+}
+
+/// What TLS connections are made with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// Certificates to trust; none: the system's.
+    pub ca_file: Option<Pem>,
+    /// The certificate to show; there is a key too then.
+    pub cert_file: Option<Pem>,
+    /// Its key.
+    pub key_file: Option<Pem>,
+    /// Whether the server must prove who it is.
+    pub verify: bool,
+}
+
+/// A file of certificates or a key, with its contents, so that a reload notices a renewed one and a
+/// connection needs no disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pem {
+    /// Where it was read.
+    pub path: String,
+    /// What is in it; hidden, since it may be a key.
+    pub text: Secret,
+}
+
+pub(super) fn read(
+    section: &Section,
+    report: &mut Report,
+    read_file: ReadFile<'_>,
+) -> ConnectionSettings {
+    let mut options = section.reader(options::CONNECTION, report);
+    options.text("type");
+    let addresses = addresses(&mut options);
+    let password = password(&mut options, &addresses, read_file);
+    let endpoints = endpoints(&mut options, addresses, password);
+    let tls = tls(&mut options, &endpoints, read_file);
+    let heartbeat = options.integer("heartbeat_seconds", 1..=3600);
+    let heartbeat = u16::try_from(heartbeat).unwrap_or(u16::MAX);
+    if heartbeat < HEARTBEAT_ADVISED {
+        let text = format!(
+            "heartbeat_seconds = '{heartbeat}': below {HEARTBEAT_ADVISED}, a broker that is only \
+             busy may be given up"
+        );
+        options.warn("heartbeat_seconds", text);
+    }
+    let frame = options.size("max_frame_bytes", 4096..=1 << 20);
+    let settings = ConnectionSettings {
+        name: section.name.clone(),
+        endpoints,
+        tls,
+        max_frame_bytes: u32::try_from(frame).unwrap_or(u32::MAX),
+        heartbeat,
+        connection_timeout: options.duration(
+            "connection_timeout",
+            Duration::from_millis(100)..=Duration::from_secs(300),
+        ),
+    };
+    options.finish();
+    settings
+}
+
+fn addresses(options: &mut Reader<'_>) -> Vec<Address> {
+    let text = options.text("url");
+    if text.is_empty() {
+        options.error("url", "url is missing");
+        return Vec::new();
+    }
+    let mut addresses = Vec::new();
+    for url in endpoint::split(&text) {
+        match endpoint::parse(url) {
+            Ok(address) => addresses.push(address),
+            Err(reason) => {
+                let text = format!("url = '{}': {reason}", endpoint::masked(url));
+                options.error("url", text);
+            }
+        }
+    }
+    addresses
+}
+
+/// The password from outside the url, if there is one.
+fn password(
+    options: &mut Reader<'_>,
+    addresses: &[Address],
+    read_file: ReadFile<'_>,
+) -> Option<Secret> {
+    let path = options.text("password_file");
+    let plain = options.secret("password");
+    let sources = [
+        ("password_file", !path.is_empty()),
+        ("password", plain.is_some()),
+        (
+            "url",
+            addresses.iter().any(|address| address.password.is_some()),
+        ),
+    ];
+    let given = sources.iter().filter(|(_, given)| *given);
+    let given: Vec<&str> = given.map(|(name, _)| *name).collect();
+    if let [first, _, ..] = given.as_slice() {
+        let text = format!(
+            "there is a password in {}; that in {first} applies",
+            given.join(", ")
+        );
+        options.warn(first, text);
+    }
+    if path.is_empty() {
+        return plain;
+    }
+    let text = file(options, "password_file", &path, read_file)?;
+    let first_line = text.lines().next().unwrap_or_default();
+    if first_line.is_empty() {
+        let text = format!("password_file = '{path}': its first line is empty");
+        options.error("password_file", text);
+        return None;
+    }
+    Some(Secret::new(first_line))
+}
+
+/// Without a login it is `guest`, `guest`, as with all of RabbitMQ's clients.
+fn endpoints(
+    options: &mut Reader<'_>,
+    addresses: Vec<Address>,
+    password: Option<Secret>,
+) -> Vec<Endpoint> {
+    let mut endpoints = Vec::new();
+    for address in addresses {
+        let user = address.user.unwrap_or_else(|| "guest".to_owned());
+        let password = password.clone().or(address.password).unwrap_or_else(|| {
+            if user == "guest" {
+                return Secret::new("guest");
+            }
+            options.warn("url", format!("user '{user}' has no password"));
+            Secret::default()
+        });
+        endpoints.push(Endpoint {
+            tls: address.tls,
+            host: address.host,
+            port: address.port,
+            vhost: address.vhost,
+            user,
+            password,
+        });
+    }
+    endpoints
+}
+
+fn tls(options: &mut Reader<'_>, endpoints: &[Endpoint], read_file: ReadFile<'_>) -> TlsSettings {
+    let tls = TlsSettings {
+        ca_file: pem(options, "ca_file", read_file),
+        cert_file: pem(options, "cert_file", read_file),
+        key_file: pem(options, "key_file", read_file),
+        verify: options.yes_no("verify"),
+    };
+    for (one, other) in [("cert_file", "key_file"), ("key_file", "cert_file")] {
+        if options.is_given(one) && !options.is_given(other) {
+            options.error(one, format!("{one} is given without {other}"));
+        }
+    }
+    if !endpoints.is_empty() && !endpoints.iter().any(|endpoint| endpoint.tls) {
+        for name in ["ca_file", "cert_file", "key_file", "verify"] {
+            if options.is_given(name) {
+                options.warn(
+                    name,
+                    format!("{name} has no effect without an amqps:// url"),
+                );
+            }
+        }
+    } else if !tls.verify {
+        let text = "verify = 'no': anyone on the way can pose as the broker and read the password \
+                    and all events";
+        options.warn("verify", text);
+    }
+    tls
+}
+
+fn pem(options: &mut Reader<'_>, name: &'static str, read_file: ReadFile<'_>) -> Option<Pem> {
+    let path = options.text(name);
+    if path.is_empty() {
+        return None;
+    }
+    let text = file(options, name, &path, read_file)?;
+    if text.trim().is_empty() {
+        options.error(name, format!("{name} = '{path}': is empty"));
+        return None;
+    }
+    Some(Pem {
+        path,
+        text: Secret::new(text),
+    })
+}
+
+fn file(
+    options: &mut Reader<'_>,
+    name: &'static str,
+    path: &str,
+    read_file: ReadFile<'_>,
+) -> Option<String> {
+    read_file(path)
+        .inspect_err(|error| {
+            options.error(name, format!("{name} = '{path}': cannot be read: {error}"));
+        })
+        .ok()
+}

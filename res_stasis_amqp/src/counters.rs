@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! What happened to how many events, for `amqp show status`, ARI and metrics.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::loss::Reason;
+
+/// Counts since the module was loaded. At rest `seen = filtered + unreadable + queued`, EventsLost
+/// aside, and `queued = confirmed (without confirms: published) + dropped + what the outbox holds`.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Events that Asterisk gave us.
+    pub seen: AtomicU64,
+    /// Of these, left out by the configuration.
+    pub filtered: AtomicU64,
+    /// Of these, without a name or a JSON form.
+    pub unreadable: AtomicU64,
+    /// Given a sequence number: the rest of them, and every EventsLost.
+    pub queued: AtomicU64,
+    /// Written to a broker for the first time.
+    pub published: AtomicU64,
+    /// Confirmed by a broker.
+    pub confirmed: AtomicU64,
+    /// Refused by a broker with a nack, to be sent again.
+    pub nacked: AtomicU64,
+    /// Lost, for any reason.
+    pub dropped: AtomicU64,
+    /// Of these, because the queue was full.
+    pub dropped_queue_full: AtomicU64,
+    /// Of these, because the event was larger than the whole queue.
+    pub dropped_too_large: AtomicU64,
+    /// Of these, because no broker would take the event.
+    pub dropped_refused: AtomicU64,
+    /// Of these, because Asterisk stopped.
+    pub dropped_stopped: AtomicU64,
+    /// Written again after a connection ended, or a nack.
+    pub republished: AtomicU64,
+    /// Written to the spool.
+    pub spooled: AtomicU64,
+    /// Given back by the broker because no queue was bound for them.
+    pub returned: AtomicU64,
+    /// Connections made again after one was lost.
+    pub reconnects: AtomicU64,
+}
+
+impl Counters {
+    /// Counts an event that Asterisk gave us.
+    pub fn seen(&self) {
+        count(&self.seen);
+    }
+
+    /// Counts one that is not to be published.
+    pub fn filtered(&self) {
+        count(&self.filtered);
+    }
+
+    /// Counts one that cannot be.
+    pub fn unreadable(&self) {
+        count(&self.unreadable);
+    }
+
+    /// Counts one that was lost, in all and by its reason.
+    pub fn lost(&self, reason: Reason) {
+        count(&self.dropped);
+        match reason {
+            Reason::QueueFull => count(&self.dropped_queue_full),
+            Reason::TooLarge => count(&self.dropped_too_large),
+            Reason::Refused => count(&self.dropped_refused),
+            Reason::Stopped => count(&self.dropped_stopped),
+            // The reason of a range; one event has one of the others.
+            Reason::Several => {}
+        }
+    }
+
+    /// Every counter's name and value, in the order to show them.
+    pub fn values(&self) -> [(&'static str, u64); 16] {
+        [
+            ("seen", &self.seen),
+            ("filtered", &self.filtered),
+            ("unreadable", &self.unreadable),
+            ("queued", &self.queued),
+            ("published", &self.published),
+            ("confirmed", &self.confirmed),
+            ("nacked", &self.nacked),
+            ("dropped", &self.dropped),
+            ("dropped_queue_full", &self.dropped_queue_full),
+            ("dropped_too_large", &self.dropped_too_large),
+            ("dropped_refused", &self.dropped_refused),
+            ("dropped_stopped", &self.dropped_stopped),
+            ("republished", &self.republished),
+            ("spooled", &self.spooled),
+            ("returned", &self.returned),
+            ("reconnects", &self.reconnects),
+        ]
+        .map(|(name, counter)| (name, counter.load(Ordering::Relaxed)))
+    }
+}
+
+/// Relaxed: counters are read to be shown, and nothing else hangs on them.
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_is_counted_in_all_and_by_its_reason() {
+        let counters = Counters::default();
+        counters.lost(Reason::QueueFull);
+        counters.lost(Reason::QueueFull);
+        counters.lost(Reason::Refused);
+        let values = counters.values();
+        let value = |name| values.iter().find(|(n, _)| *n == name).unwrap().1;
+        assert_eq!(value("dropped"), 3);
+        assert_eq!(value("dropped_queue_full"), 2);
+        assert_eq!(value("dropped_refused"), 1);
+        assert_eq!(value("dropped_stopped"), 0);
+    }
+}

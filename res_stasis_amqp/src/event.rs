@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! One event on its way to the broker: its bytes and what its message is labelled with.
+
+use crate::loss::Loss;
+use crate::routing;
+use crate::short_text::ShortText;
+
+/// What an event costs beyond its own bytes: the counts of its `Arc`, its place in the queue, and
+/// what the allocator keeps around each of its parts.
+const OVERHEAD: usize = 128;
+
+const LOST: &str = "EventsLost";
+
+/// Where an event comes from: header `category`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Category {
+    /// A Stasis application, or a channel.
+    Stasis,
+    /// The manager interface.
+    Ami,
+    /// This module.
+    Meta,
+}
+
+impl Category {
+    /// The header's value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stasis => "stasis",
+            Self::Ami => "ami",
+            Self::Meta => "meta",
+        }
+    }
+}
+
+/// An event as bytes. It holds nothing of Asterisk's, so it may wait as long as it must.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its number within this node and boot, from 1; 0 until the outbox takes it.
+    pub sequence: u64,
+    /// The routing key.
+    pub key: ShortText,
+    /// The event's name: property `type`, header `name`.
+    pub name: ShortText,
+    /// Header `category`.
+    pub category: Category,
+    /// Header `application_name`: of any length, so no short string.
+    pub application: Option<Box<str>>,
+    /// Unix time in seconds, as AMQP has it.
+    pub timestamp: u64,
+    /// The message's body.
+    pub body: Box<[u8]>,
+    /// The loss that this event tells of.
+    pub(crate) loss: Option<Box<Loss>>,
+}
+
+impl Event {
+    /// What Stasis application `application` is told. `data` is a JSON text.
+    pub fn app(application: &str, name: &str, data: &str, now: u64) -> Self {
+        Self {
+            application: Some(application.into()),
+            body: body(name, data, Some(application)),
+            ..Self::new(
+                routing::application(application),
+                name,
+                Category::Stasis,
+                now,
+            )
+        }
+    }
+
+    /// An event of a channel. `data` is a JSON text.
+    pub fn channel(name: &str, data: &str, now: u64) -> Self {
+        Self {
+            body: body(name, data, None),
+            ..Self::new(routing::channel(name), name, Category::Stasis, now)
+        }
+    }
+
+    /// A manager event. `fields` is the JSON text that [`crate::ami`] makes.
+    pub fn ami(name: &str, fields: &str, now: u64) -> Self {
+        Self {
+            body: body(name, fields, None),
+            ..Self::new(routing::ami(name), name, Category::Ami, now)
+        }
+    }
+
+    /// Tells consumers which events they will not get.
+    pub fn lost(loss: &Loss, now: u64) -> Self {
+        let Loss {
+            first,
+            last,
+            count,
+            reason,
+        } = loss;
+        let data = format!(
+            r#"{{"type":"{LOST}","first_sequence":{first},"last_sequence":{last},"count":{count},"reason":"{reason}"}}"#
+        );
+        Self {
+            body: body(LOST, &data, None),
+            loss: Some(Box::new(*loss)),
+            ..Self::new(ShortText::new(routing::META), LOST, Category::Meta, now)
+        }
+    }
+
+    fn new(key: ShortText, name: &str, category: Category, timestamp: u64) -> Self {
+        Self {
+            sequence: 0,
+            key,
+            name: ShortText::new(name),
+            category,
+            application: None,
+            timestamp,
+            body: Box::default(),
+            loss: None,
+        }
+    }
+
+    /// The memory it holds, as `queue_max_bytes` counts it.
+    pub fn cost(&self) -> usize {
+        let application = self.application.as_deref().map_or(0, str::len);
+        let texts = self.key.len() + self.name.len() + application;
+        let loss = self.loss.as_deref().map_or(0, size_of_val);
+        size_of::<Self>() + OVERHEAD + texts + self.body.len() + loss
+    }
+}
+
+/// `{"name":…,"data":…,"application":…}`. The data is put in as it is: parsing it to write it again
+/// would cost as much as making it did.
+fn body(name: &str, data: &str, application: Option<&str>) -> Box<[u8]> {
+    const AROUND: usize = r#"{"name":"","data":,"application":""}"#.len();
+    let texts = name.len() + application.map_or(0, str::len);
+    let mut body = Vec::with_capacity(AROUND + texts + data.len());
+    body.extend_from_slice(br#"{"name":"#);
+    json_string(&mut body, name);
+    body.extend_from_slice(br#","data":"#);
+    body.extend_from_slice(data.as_bytes());
+    if let Some(application) = application {
+        body.extend_from_slice(br#","application":"#);
+        json_string(&mut body, application);
+    }
+    body.push(b'}');
+    body.into_boxed_slice()
+}
+
+/// Writes `text` as a JSON string.
+pub(crate) fn json_string(into: &mut Vec<u8>, text: &str) {
+    // A text always has a JSON form and a Vec takes all: this cannot fail.
+    let _ = serde_json::to_writer(into, text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::loss::Reason;
+    use serde_json::{Value, json};
+
+    fn text(event: &Event) -> &str {
+        std::str::from_utf8(&event.body).unwrap()
+    }
+
+    #[test]
+    fn bodies_have_the_members_of_the_c_modules_in_their_order() {
+        let app = Event::app("MyApp", "StasisStart", r#"{"args":["one"]}"#, 7);
+        assert_eq!(
+            text(&app),
+            r#"{"name":"StasisStart","data":{"args":["one"]},"application":"MyApp"}"#
+        );
+        assert_eq!(app.application.as_deref(), Some("MyApp"));
+        let channel = Event::channel("Dial", "{}", 7);
+        assert_eq!(text(&channel), r#"{"name":"Dial","data":{}}"#);
+        let ami = Event::ami("VarSet", r#"{"Event":"VarSet"}"#, 7);
+        let expected = r#"{"name":"VarSet","data":{"Event":"VarSet"}}"#;
+        assert_eq!(text(&ami), expected);
+        let labels = |event: &Event| (event.key.to_string(), event.category.as_str());
+        assert_eq!(labels(&app), ("stasis.app.myapp".into(), "stasis"));
+        assert_eq!(labels(&channel), ("stasis.channel.dial".into(), "stasis"));
+        assert_eq!(labels(&ami), ("ami.varset".into(), "ami"));
+        assert_eq!((ami.sequence, ami.timestamp), (0, 7));
+    }
+
+    /// Wire compatibility with what the C modules were seen to publish.
+    #[test]
+    fn bodies_are_those_captured_from_the_c_modules() {
+        let data = json!({"variable": "NOTE", "value": "a: b, c", "type": "ChannelVarset",
+            "asterisk_id": "00:00:5e:00:53:01", "application": "MyApp"});
+        let captured = json!({"name": "ChannelVarset", "data": data, "application": "MyApp"});
+        let made = Event::app("MyApp", "ChannelVarset", &data.to_string(), 0);
+        assert_eq!(text(&made), captured.to_string());
+        assert_eq!(made.key.as_str(), "stasis.app.myapp");
+    }
+
+    #[test]
+    fn names_are_escaped_and_may_be_long() {
+        let name = format!("a\"\\\n\u{1}é{}", "x".repeat(400));
+        let event = Event::app(&name, &name, "null", 0);
+        let body: Value = serde_json::from_slice(&event.body).unwrap();
+        assert_eq!(
+            body,
+            json!({"name": name, "data": null, "application": name})
+        );
+        assert_eq!((event.key.len(), event.name.len()), (255, 255));
+        assert_eq!(event.application.as_deref(), Some(&*name));
+    }
+
+    #[test]
+    fn a_loss_is_told_in_full() {
+        let loss = Loss {
+            first: 3,
+            last: 9,
+            count: 7,
+            reason: Reason::QueueFull,
+        };
+        let event = Event::lost(&loss, 5);
+        assert_eq!(
+            text(&event),
+            r#"{"name":"EventsLost","data":{"type":"EventsLost","first_sequence":3,"last_sequence":9,"count":7,"reason":"queue full"}}"#
+        );
+        assert_eq!(event.key.as_str(), "stasis.meta");
+        assert_eq!(event.category.as_str(), "meta");
+    }
+
+    #[test]
+    fn the_cost_counts_every_byte_held() {
+        let small = Event::channel("Dial", "{}", 0).cost();
+        assert!(small > size_of::<Event>());
+        assert_eq!(Event::channel("Dial", "{\"a\":1}", 0).cost(), small + 5);
+        let app = Event::app("ab", "Dial", "{}", 0).cost();
+        assert!(app >= small + 2);
+    }
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! From what Asterisk hands over to events in the outbox. All of it runs on Asterisk's threads:
+//! nothing here waits for anything.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use asterisk::json::Value;
+use asterisk::stasis::Message;
+use asterisk::stasis_app;
+
+use crate::ami::{self, Source};
+use crate::counters::Counters;
+use crate::event::Event;
+use crate::filter::Filter;
+use crate::outbox::Outbox;
+
+pub(crate) struct Feed {
+    outbox: Arc<Outbox>,
+    counters: Arc<Counters>,
+    /// None: nothing is published.
+    filter: Mutex<Option<Arc<Filter>>>,
+}
+
+impl Feed {
+    pub(crate) fn new(outbox: Arc<Outbox>, counters: Arc<Counters>) -> Self {
+        Self { outbox, counters, filter: Mutex::new(None) }
+    }
+
+    /// From now on, publish what `filter` admits; nothing without one.
+    pub(crate) fn set_filter(&self, filter: Option<&Filter>) {
+        let filter = filter.map(|filter| Arc::new(filter.clone()));
+        *self.filter.lock().unwrap_or_else(PoisonError::into_inner) = filter;
+    }
+
+    /// Whether anything is published at all.
+    pub(crate) fn is_open(&self) -> bool {
+        self.filter().is_some()
+    }
+
+    fn filter(&self) -> Option<Arc<Filter>> {
+        self.filter.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// An event of a Stasis application. The value is shared with other subscribers.
+    pub(crate) fn app_event(&self, app: &str, event: &Value) {
+        let Some(name) = self.wanted(event) else {
+            return;
+        };
+        if !stasis_app::event_allowed(app, event) {
+            self.counters.filtered();
+            return;
+        }
+        // What another client's handler may have set in place is set anew, on a copy of ours.
+        let text = event.copy().and_then(|mut event| {
+            event.set_string(c"application", app).then(|| event.dump()).flatten()
+        });
+        match text {
+            Some(text) => self.outbox.push(Event::app(app, &name, &text, now())),
+            None => self.counters.unreadable(),
+        }
+    }
+
+    /// A message of the channel topic.
+    pub(crate) fn channel_event(&self, message: &Message<'_>) {
+        let Some(event) = message.to_json() else {
+            return; // the type has JSON, this message has none: DTMF sent, not received
+        };
+        let Some(name) = self.wanted(&event) else {
+            return;
+        };
+        match event.dump() {
+            Some(text) => self.outbox.push(Event::channel(&name, &text, now())),
+            None => self.counters.unreadable(),
+        }
+    }
+
+    /// A message of the manager topic.
+    pub(crate) fn manager_event(&self, message: &Message<'_>) {
+        if let Some(event) = message.to_ami() {
+            self.ami(&event.name(), event.fields(), Source::Fields);
+        }
+    }
+
+    /// The text of an AMI event as the manager hook gives it.
+    pub(crate) fn hooked_event(&self, name: &str, text: &[u8]) {
+        self.ami(name, text, Source::Hook);
+    }
+
+    fn ami(&self, name: &str, text: &[u8], source: Source) {
+        if self.admits(name, |_| true) {
+            let fields = ami::to_json(name, text, source);
+            self.outbox.push(Event::ami(name, &fields, now()));
+        }
+    }
+
+    /// Counts `event`; its name, if it is to be published.
+    fn wanted(&self, event: &Value) -> Option<String> {
+        let Some(name) = event.string(c"type") else {
+            self.counters.seen();
+            self.counters.unreadable();
+            return None;
+        };
+        let by_variable = |filter: &Filter| {
+            name != "ChannelVarset"
+                || filter.includes_variable(&event.string(c"variable").unwrap_or_default())
+        };
+        self.admits(&name, by_variable).then(|| name.to_string())
+    }
+
+    /// Counts an event of that name; whether it is to be published, which `more` has a say in.
+    fn admits(&self, name: &str, more: impl FnOnce(&Filter) -> bool) -> bool {
+        self.counters.seen();
+        let filter = self.filter();
+        let admitted = filter.is_some_and(|filter| !filter.excludes(name) && more(&filter));
+        if !admitted {
+            self.counters.filtered();
+        }
+        admitted
+    }
+}
+
+/// Seconds, as the AMQP property `timestamp` has them.
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! `res_stasis_amqp`: Stasis, channel and AMI events to RabbitMQ.
+//!
+//! This file is the module's life and wiring. The path of an event: `sources` and `apps` receive it
+//! from Asterisk, `feed` makes its bytes, `outbox` keeps it, `publisher` delivers it.
+//! `docs/architecture.md` has the whole picture.
+
+#![forbid(unsafe_code)]
+
+mod ami;
+mod apps;
+mod cli;
+mod config;
+mod counters;
+mod endpoint;
+mod event;
+mod export;
+mod feed;
+mod filter;
+mod loss;
+mod outbox;
+mod pattern;
+mod publisher;
+mod publishers;
+mod resource;
+mod routing;
+mod short_text;
+mod sources;
+mod status;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use asterisk::ari::Resource;
+use asterisk::cli::Commands;
+use asterisk::module::Module;
+use serde_json::json;
+
+use apps::Apps;
+use config::{Settings, StasisSettings};
+use counters::Counters;
+use feed::Feed;
+use loss::Reason;
+use outbox::{Limits, Outbox, Overflow};
+use publisher::Identity;
+use publishers::Publishers;
+use sources::Sources;
+
+asterisk::module!(StasisAmqp);
+
+const CONFIG_FILE: &str = "amqp.conf";
+
+/// What a stop may take to deliver what is left.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// What the end of a callback, a request or a handler may take.
+const CALLBACKS: Duration = Duration::from_secs(5);
+
+pub(crate) struct StasisAmqp {
+    counters: Arc<Counters>,
+    outbox: Arc<Outbox>,
+    feed: Arc<Feed>,
+    apps: Apps,
+    publishers: Publishers,
+    running: Mutex<Running>,
+}
+
+/// What a reload changes.
+struct Running {
+    settings: Settings,
+    sources: Sources,
+    commands: Option<Commands>,
+    resource: Option<Resource>,
+}
+
+impl StasisAmqp {
+    pub(crate) fn apps(&self) -> &Apps {
+        &self.apps
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    pub(crate) fn publishers(&self) -> &Publishers {
+        &self.publishers
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        self.running().settings.clone()
+    }
+
+    fn running(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What `GET /amqp` answers.
+    pub(crate) fn describe(&self) -> serde_json::Value {
+        let connections: Vec<_> = self
+            .publishers
+            .statuses()
+            .into_iter()
+            .map(|(name, status)| {
+                let state = status.report().state;
+                json!({ "name": name, "state": state.word(), "detail": state.to_string() })
+            })
+            .collect();
+        let depth = self.outbox.depth();
+        let counters: serde_json::Map<_, _> = self
+            .counters
+            .values()
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.into()))
+            .collect();
+        json!({
+            "applications": self.apps.names(),
+            "connections": connections,
+            "queue": {
+                "events": depth.queued_events,
+                "bytes": depth.queued_bytes,
+                "unconfirmed_events": depth.in_flight_events,
+                "unconfirmed_bytes": depth.in_flight_bytes,
+            },
+            "counters": counters,
+        })
+    }
+
+    /// Brings everything in line with `settings`. Nothing that is queued is touched.
+    fn apply(&self, running: &mut Running, settings: Settings) -> Result<(), String> {
+        if let Some(stasis) = settings.publishing() {
+            self.outbox.set_limits(stasis.limits);
+        }
+        self.feed.set_filter(settings.publishing().map(|stasis| &stasis.filter));
+        running.sources.apply(settings.publishing(), &self.feed)?;
+        if running.resource.is_none() {
+            running.resource = add_resource();
+        }
+        self.publishers.apply(&settings, &self.outbox, &self.counters)?;
+        running.settings = settings;
+        Ok(())
+    }
+
+    /// Counts what is in the outbox and will not be published any more.
+    fn abandon(&self) {
+        let left = self.outbox.abandon(Reason::Stopped);
+        if left > 0 {
+            asterisk::warning!("{left} events could not be delivered before the end; they are lost");
+        }
+    }
+}
+
+impl Module for StasisAmqp {
+    fn load() -> Result<Self, String> {
+        let settings = read_configuration()?;
+        let counters = Arc::new(Counters::default());
+        let publishers = Publishers::new(Identity {
+            eid: asterisk::entity_id(),
+            boot: boot(),
+        });
+        let bells = publishers.bells();
+        let limits = settings.publishing().map_or(NOTHING, |stasis| stasis.limits);
+        let outbox = Outbox::new(limits, Arc::clone(&counters), move || bells.ring());
+        let outbox = Arc::new(outbox);
+        let feed = Arc::new(Feed::new(Arc::clone(&outbox), Arc::clone(&counters)));
+        Ok(Self {
+            apps: Apps::new(Arc::clone(&feed)),
+            counters,
+            outbox,
+            feed,
+            publishers,
+            running: Mutex::new(Running {
+                settings,
+                sources: Sources::default(),
+                commands: None,
+                resource: None,
+            }),
+        })
+    }
+
+    fn start(&self) -> Result<(), String> {
+        let mut running = self.running();
+        running.commands = Some(Commands::register(&cli::COMMANDS)?);
+        let settings = running.settings.clone();
+        self.apply(&mut running, settings)
+    }
+
+    fn reload(&self) -> Result<(), String> {
+        let settings = read_configuration()?;
+        self.apply(&mut self.running(), settings)
+    }
+
+    fn unload(&self) -> Result<(), String> {
+        let mut running = self.running();
+        running.sources = Sources::default();
+        if running.resource.as_ref().is_some_and(|resource| !resource.end(CALLBACKS)) {
+            return Err("a request to ARI does not return".to_owned());
+        }
+        running.resource = None;
+        if !self.apps.end(CALLBACKS) {
+            return Err("the handler of an application does not return".to_owned());
+        }
+        self.publishers.stop(DRAIN)?;
+        running.commands = None;
+        self.abandon();
+        Ok(())
+    }
+
+    fn shutdown(&self) {
+        if let Err(reason) = self.publishers.stop(DRAIN) {
+            asterisk::warning!("{reason}");
+        }
+        self.outbox.close();
+        self.abandon();
+    }
+}
+
+/// Until there is a configuration that publishes, nothing is queued.
+const NOTHING: Limits = Limits { events: 1, bytes: 1, overflow: Overflow::DropNewest };
+
+/// Reads and checks the file; what is wrong with it is logged.
+fn read_configuration() -> Result<Settings, String> {
+    let sections = asterisk::config::load(CONFIG_FILE)?;
+    let (settings, report) = config::parse(&sections, &|path| std::fs::read_to_string(path));
+    for warning in &report.warnings {
+        asterisk::warning!("{warning}");
+    }
+    for error in &report.errors {
+        asterisk::error!("{error}");
+    }
+    match report.errors.len() {
+        0 => Ok(settings),
+        1 => Err(format!("an error in {CONFIG_FILE}, see above")),
+        count => Err(format!("{count} errors in {CONFIG_FILE}, see above")),
+    }
+}
+
+/// ARI may be off, or come later: then the next reload adds it.
+fn add_resource() -> Option<Resource> {
+    match resource::add() {
+        Ok(resource) => Some(resource),
+        Err(reason) => {
+            asterisk::notice!("/ari/amqp is not served: {reason}");
+            None
+        }
+    }
+}
+
+/// Tells the sequences of this load from those of any other: milliseconds since 1970, in order.
+fn boot() -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_millis().to_string()
+}
+
+impl Settings {
+    /// What is to be published, if the module is on and anything is.
+    pub(crate) fn publishing(&self) -> Option<&StasisSettings> {
+        self.stasis.as_ref().filter(|_| self.enabled)
+    }
+}

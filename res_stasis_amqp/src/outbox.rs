@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! The bounded queue between Asterisk's threads and the one that publishes.
+//!
+//! An event is *queued* until a worker leases it, then *in flight* until the worker settles it
+//! (delivered), discards it (undeliverable) or gives it back (the connection ended first). Room is
+//! bounded in events and bytes, and what is in flight has its place still, so that giving back
+//! always fits. When all room is taken, `drop_oldest` drops queued events from the front and
+//! `drop_newest` the new one; what is in flight is never dropped, since it may have been delivered.
+//!
+//! Every event has a sequence number, also one that is dropped, so that consumers see the gap. Once
+//! a tenth of the room is free again, the gap is explained: an `EventsLost` for each range is queued
+//! like any event. If that is dropped in turn, its range goes back to those not told of. So at every
+//! moment `numbered = settled + dropped + queued + in flight`, and each number is either leased or
+//! in a range that was told of or will be.
+//!
+//! A push is one short critical section of a std mutex, which leaves nothing behind on Asterisk's
+//! thread. Events are made before it and freed after it; inside, only the queue may grow.
+
+mod room;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::counters::Counters;
+use crate::event::Event;
+use crate::loss::Reason;
+use room::{After, Room};
+
+/// What happens to a new event for which there is no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overflow {
+    /// It takes the place of the oldest queued ones.
+    DropOldest,
+    /// It is dropped.
+    DropNewest,
+}
+
+/// How much may be queued and in flight together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Events.
+    pub events: usize,
+    /// Bytes, by [`Event::cost`].
+    pub bytes: usize,
+    /// What happens beyond.
+    pub overflow: Overflow,
+}
+
+/// How much there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// Events that wait.
+    pub queued_events: usize,
+    /// Their bytes.
+    pub queued_bytes: usize,
+    /// Events leased and not yet settled.
+    pub in_flight_events: usize,
+    /// Their bytes.
+    pub in_flight_bytes: usize,
+}
+
+/// What became of all events there ever were:
+/// `numbered = settled + dropped + queued + in flight`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// The highest sequence number given.
+    pub numbered: u64,
+    /// Delivered.
+    pub settled: u64,
+    /// Lost.
+    pub dropped: u64,
+}
+
+/// The queue. Shared by all who push and the workers who take; one worker at a time has events.
+pub struct Outbox {
+    room: Mutex<Room>,
+    wake: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Outbox {
+    /// `wake` is called, without any lock held, when a worker that said it sleeps has something to
+    /// take: on any thread, Asterisk's too. It must reach every worker of this outbox, and reach one
+    /// that has said so but does not sleep yet (a permit, not an edge).
+    pub fn new(
+        limits: Limits,
+        counters: Arc<Counters>,
+        wake: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            room: Mutex::new(Room::new(limits, counters)),
+            wake: Box::new(wake),
+        }
+    }
+
+    /// Numbers an event and queues it, if there is room.
+    pub fn push(&self, event: Event) {
+        let event = Arc::new(event);
+        self.with_room(|room, after| room.push(event, after));
+    }
+
+    /// Moves up to `max_events` of at most `max_bytes` together to `into`, in order, and returns how
+    /// many. An event larger than `max_bytes` goes alone. Nothing while another worker has events:
+    /// two connections would mix up the order.
+    pub fn lease(
+        &self,
+        worker: u64,
+        max_events: usize,
+        max_bytes: usize,
+        into: &mut Vec<Arc<Event>>,
+    ) -> usize {
+        self.with_room(|room, _| room.lease(worker, max_events, max_bytes, into))
+    }
+
+    /// A leased event is delivered, or as good as. Ignored for one that `worker` does not have.
+    pub fn settle(&self, worker: u64, event: &Event) {
+        self.with_room(|room, after| room.settle(worker, event, after));
+    }
+
+    /// A leased event can never be delivered: counted as dropped, and told of.
+    pub fn discard(&self, worker: u64, event: &Event, reason: Reason) {
+        self.with_room(|room, after| room.discard(worker, event, reason, after));
+    }
+
+    /// Leased events go back to where they were, before all that came later.
+    pub fn give_back(&self, worker: u64, mut events: Vec<Arc<Event>>) {
+        events.sort_unstable_by_key(|event| event.sequence);
+        self.with_room(|room, after| room.give_back(worker, events, after));
+    }
+
+    /// Says that `worker` is about to sleep. False if there is something for it to take; after true
+    /// it is woken as soon as there is. The two are one step, so no wake-up can be lost between.
+    pub fn sleep_if_empty(&self, worker: u64) -> bool {
+        self.with_room(|room, _| room.sleep_if_empty(worker))
+    }
+
+    /// New bounds. What is queued beyond them is dropped, from the end that `overflow` says.
+    pub fn set_limits(&self, limits: Limits) {
+        self.with_room(|room, after| room.set_limits(limits, after));
+    }
+
+    /// How much there is.
+    pub fn depth(&self) -> Depth {
+        self.room().depth()
+    }
+
+    /// What became of all events.
+    pub fn ledger(&self) -> Ledger {
+        self.room().ledger()
+    }
+
+    /// What is pushed from now on is dropped. Consumers are told of earlier losses while they still
+    /// can be.
+    pub fn close(&self) {
+        self.report_losses();
+        self.with_room(|room, _| room.close());
+    }
+
+    /// Drops all there is, in flight too, and returns how many events that were.
+    pub fn abandon(&self, reason: Reason) -> usize {
+        self.with_room(|room, after| room.abandon(reason, after))
+    }
+
+    /// Runs `work` under the lock, and what it leaves to do after.
+    fn with_room<T>(&self, work: impl FnOnce(&mut Room, &mut After) -> T) -> T {
+        let mut after = After::default();
+        let mut room = self.room();
+        let result = work(&mut room, &mut after);
+        let wake = room.takes_wake(&after);
+        let report = room.owes_report();
+        drop(room);
+        drop(after);
+        if report {
+            self.report_losses();
+        }
+        if wake {
+            (self.wake)();
+        }
+        result
+    }
+
+    /// Queues an `EventsLost` for each loss, for which there is room. Written outside the lock, for
+    /// which Asterisk's threads would wait; what finds no room any more stays owed.
+    fn report_losses(&self) {
+        let losses = self.room().take_losses();
+        if losses.is_empty() {
+            return;
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.unwrap_or_default().as_secs();
+        let reports: Vec<_> = losses
+            .iter()
+            .map(|loss| Arc::new(Event::lost(loss, now)))
+            .collect();
+        let mut after = After::default();
+        let mut room = self.room();
+        for report in reports {
+            room.push_report(report, &mut after);
+        }
+        let wake = room.takes_wake(&after);
+        drop(room);
+        if wake {
+            (self.wake)();
+        }
+    }
+
+    /// A panic while the lock was held leaves numbers that are still sound enough to go on with.
+    fn room(&self) -> MutexGuard<'_, Room> {
+        self.room.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbox")
+            .field("depth", &self.depth())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! What an event looks like as an AMQP message.
+
+use lapin::BasicProperties;
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+
+use crate::event::Event;
+
+/// The server's limit (RabbitMQ's `max_message_size`); it closes the channel on a larger one, so
+/// such an event is never sent.
+pub(super) const MOST_BODY_BYTES: usize = 16 * 1024 * 1024;
+
+/// Who publishes: the node, and which of its runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The entity id: header `asterisk_id`.
+    pub eid: String,
+    /// Distinguishes the sequence numbers of this run from those of the run before.
+    pub boot: String,
+}
+
+impl Identity {
+    /// Property `message_id`: the same however often an event is sent.
+    pub(super) fn message_id(&self, sequence: u64) -> String {
+        format!("{}/{}/{sequence}", self.eid, self.boot)
+    }
+
+    /// The event that a returned message was.
+    pub(super) fn sequence_of(&self, message_id: &str) -> Option<u64> {
+        let rest = message_id.strip_prefix(&self.eid)?.strip_prefix('/')?;
+        rest.strip_prefix(&self.boot)?.strip_prefix('/')?.parse().ok()
+    }
+}
+
+pub(super) fn properties(event: &Event, identity: &Identity, persistent: bool) -> BasicProperties {
+    let mut headers = FieldTable::default();
+    let mut text = |key: &str, value: &str| {
+        headers.insert(short(key), AMQPValue::LongString(value.into()));
+    };
+    text("name", &event.name);
+    text("category", event.category.as_str());
+    if let Some(application) = &event.application {
+        text("application_name", application);
+    }
+    text("asterisk_id", &identity.eid);
+    // AMQP's widest integer is signed; 2^63 events are not to be reached.
+    let sequence = i64::try_from(event.sequence).unwrap_or(i64::MAX);
+    headers.insert(short("sequence"), AMQPValue::LongLongInt(sequence));
+    BasicProperties::default()
+        .with_content_type(short("application/json"))
+        .with_delivery_mode(if persistent { 2 } else { 1 })
+        .with_app_id(short("asterisk"))
+        .with_type(short(&event.name))
+        .with_timestamp(event.timestamp)
+        .with_message_id(short(&identity.message_id(event.sequence)))
+        .with_headers(headers)
+}
+
+/// A short string, cut where it does not fit: the plain conversions panic.
+pub(super) fn short(text: &str) -> ShortString {
+    let fitting = text.get(..text.floor_char_boundary(255)).unwrap_or_default();
+    ShortString::try_new(fitting).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity() -> Identity {
+        Identity { eid: "00:00:5e:00:53:01".into(), boot: "b/1".into() }
+    }
+
+    #[test]
+    fn an_events_labels_are_those_of_the_contract() {
+        let mut event = Event::app("MyApp", "StasisStart", "{}", 1_700_000_000);
+        event.sequence = 42;
+        let properties = properties(&event, &identity(), true);
+        assert_eq!(properties.content_type().as_ref().unwrap().as_str(), "application/json");
+        assert_eq!(*properties.delivery_mode(), Some(2));
+        assert_eq!(properties.app_id().as_ref().unwrap().as_str(), "asterisk");
+        assert_eq!(properties.kind().as_ref().unwrap().as_str(), "StasisStart");
+        assert_eq!(*properties.timestamp(), Some(1_700_000_000));
+        let id = properties.message_id().as_ref().unwrap();
+        assert_eq!(id.as_str(), "00:00:5e:00:53:01/b/1/42");
+        let headers = properties.headers().as_ref().unwrap().inner();
+        let long = |text: &str| Some(AMQPValue::LongString(text.into()));
+        assert_eq!(headers.get("name").cloned(), long("StasisStart"));
+        assert_eq!(headers.get("category").cloned(), long("stasis"));
+        assert_eq!(headers.get("application_name").cloned(), long("MyApp"));
+        assert_eq!(headers.get("asterisk_id").cloned(), long("00:00:5e:00:53:01"));
+        assert_eq!(headers.get("sequence"), Some(&AMQPValue::LongLongInt(42)));
+        assert_eq!(headers.len(), 5);
+    }
+
+    #[test]
+    fn an_application_of_any_length_is_a_header_and_transient_is_mode_1() {
+        let name = "x".repeat(1000);
+        let properties = properties(&Event::app(&name, &name, "{}", 0), &identity(), false);
+        let headers = properties.headers().as_ref().unwrap().inner();
+        assert_eq!(headers.get("application_name"), Some(&AMQPValue::LongString(name.into())));
+        assert_eq!(*properties.delivery_mode(), Some(1));
+        let channel = super::properties(&Event::channel("Dial", "{}", 0), &identity(), false);
+        assert!(!channel.headers().as_ref().unwrap().contains_key("application_name"));
+    }
+
+    #[test]
+    fn a_returned_message_names_its_event_and_only_ours() {
+        let identity = identity();
+        assert_eq!(identity.sequence_of(&identity.message_id(7)), Some(7));
+        assert_eq!(identity.sequence_of("00:00:5e:00:53:01/b/2/7"), None);
+        assert_eq!(identity.sequence_of("test"), None);
+    }
+
+    #[test]
+    fn what_is_too_long_is_cut_between_characters() {
+        assert_eq!(short(&"é".repeat(200)).as_str(), "é".repeat(127));
+    }
+}

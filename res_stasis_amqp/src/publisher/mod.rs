@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! The publisher: one worker for each `type=connection` section, each on one thread of its own.
+//!
+//! A [`Worker`] is the host's handle, usable on any thread. [`Worker::run`] is the work; it owns a
+//! tokio runtime, the AMQP connection and everything on it, and when it returns nothing of that
+//! runs any more. Between the two there are only mutexes, atomics and a socket pair.
+
+mod bell;
+mod desk;
+mod dial;
+mod exchange;
+mod failure;
+mod greeting;
+mod in_flight;
+mod kit;
+mod link;
+mod message;
+mod orders;
+mod resolve;
+mod session;
+mod stream;
+mod test_send;
+mod threads;
+mod tls;
+mod worker;
+
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+pub use bell::Bell;
+pub use message::Identity;
+pub use threads::Leftover;
+
+use crate::config::{ConnectionSettings, ExchangeType};
+use crate::counters::Counters;
+use crate::endpoint::Endpoint;
+use crate::outbox::Outbox;
+use crate::status::{ConnectionState, ConnectionStatus};
+use link::Link;
+use orders::{Orders, TestSend, Waiting};
+use worker::Crew;
+
+/// How long threads that nobody can join are waited for at the end.
+const LAST_WAIT: Duration = Duration::from_millis(700);
+
+/// What to publish on a connection, and how.
+#[derive(Clone)]
+pub struct PublishSettings {
+    /// The exchange; empty is the default exchange, which is neither declared nor checked.
+    pub exchange: String,
+    /// What it is declared as.
+    pub exchange_type: ExchangeType,
+    /// Declare it, durable; otherwise it must exist.
+    pub declare_exchange: bool,
+    /// Delivery mode 2.
+    pub persistent: bool,
+    /// Keep every event until the server has confirmed it.
+    pub confirms: bool,
+    /// Have the server return what no queue is bound for, to count it.
+    pub mandatory: bool,
+    /// Who publishes.
+    pub identity: Identity,
+    /// Where the events come from.
+    pub outbox: Arc<Outbox>,
+    /// Where they are counted.
+    pub counters: Arc<Counters>,
+}
+
+impl PublishSettings {
+    /// Whether nothing has to be done to publish as `other` says.
+    fn is(&self, other: &Self) -> bool {
+        self.exchange == other.exchange
+            && self.exchange_type == other.exchange_type
+            && self.declare_exchange == other.declare_exchange
+            && self.persistent == other.persistent
+            && self.confirms == other.confirms
+            && self.mandatory == other.mandatory
+            && self.identity == other.identity
+            && Arc::ptr_eq(&self.outbox, &other.outbox)
+            && Arc::ptr_eq(&self.counters, &other.counters)
+    }
+}
+
+/// Is told when a connection changes state: once for each change, on the worker's thread.
+pub trait Observer: Send + Sync {
+    /// `connection` is the section's name.
+    fn state(&self, connection: &str, state: &ConnectionState);
+}
+
+/// How a worker has ended.
+pub enum Ended {
+    /// Nothing of it runs any more.
+    Clean,
+    /// These threads still run the module's code, which therefore must stay mapped.
+    ThreadsLeft(Leftover),
+}
+
+struct Shared {
+    name: String,
+    eid: String,
+    id: u64,
+    observer: Box<dyn Observer>,
+    status: Arc<ConnectionStatus>,
+    orders: Orders,
+    bell: Bell,
+    ear: UnixStream,
+    finished: AtomicBool,
+    high_water: Arc<AtomicU64>,
+}
+
+impl Shared {
+    fn enter(&self, state: ConnectionState) {
+        if self.status.enter(state.clone()) {
+            self.observer.state(&self.name, &state);
+        }
+    }
+
+    fn fail(&self, state: ConnectionState, next_attempt: Instant) {
+        self.enter(state);
+        self.status.retry_at(next_attempt);
+    }
+
+    fn logged_in(&self, link: &Link) {
+        let again = self.status.logged_in(link.server.as_deref().unwrap_or_default());
+        if again && let Some(publish) = self.orders.wanted().and_then(|wanted| wanted.publish) {
+            publish.counters.reconnects.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn urls(&self, settings: &ConnectionSettings) -> String {
+        settings.endpoints.iter().map(Endpoint::to_string).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// The handle on one connection's worker. Every method but [`run`](Self::run) may be called on any
+/// thread, returns at once unless it says otherwise, and leaves nothing behind on that thread.
+#[derive(Clone)]
+pub struct Worker(Arc<Shared>);
+
+impl Worker {
+    /// A worker for section `name` on node `eid`. It does nothing until it is run.
+    ///
+    /// # Errors
+    ///
+    /// When no socket pair can be made: the process is out of file descriptors.
+    pub fn new(name: &str, eid: &str, observer: impl Observer + 'static) -> io::Result<Self> {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+        let (bell, ear) = bell::pair()?;
+        Ok(Self(Arc::new(Shared {
+            name: name.into(),
+            eid: eid.into(),
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            observer: Box::new(observer),
+            status: Arc::new(ConnectionStatus::default()),
+            orders: Orders::default(),
+            bell,
+            ear,
+            finished: AtomicBool::new(false),
+            high_water: Arc::default(),
+        })))
+    }
+
+    /// The section's name.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// What an outbox rings when its consumer sleeps.
+    pub fn bell(&self) -> Bell {
+        self.0.bell.clone()
+    }
+
+    /// The connection's state, to read at any time.
+    pub fn status(&self) -> Arc<ConnectionStatus> {
+        self.0.status.clone()
+    }
+
+    /// From now on, connect like this and publish that. Does the least: the same settings change
+    /// nothing, other publishing opens another channel, another connection replaces the first.
+    /// What is unconfirmed then goes back to its outbox. Without `publish` the connection is held
+    /// but not used.
+    pub fn configure(&self, connection: ConnectionSettings, publish: Option<PublishSettings>) {
+        self.0.orders.configure(connection, publish);
+        self.0.bell.ring();
+    }
+
+    /// Sends `message` to `queue` and waits, up to `timeout`, for the server's word on it.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the operator: not connected and why, no such queue, refused, no answer.
+    pub fn test_send(&self, queue: &str, message: &str, timeout: Duration) -> Result<(), String> {
+        if self.finished() {
+            return Err("the connection has been ended".into());
+        }
+        let waiting = Waiting::default();
+        self.0.orders.send(TestSend {
+            queue: queue.into(),
+            message: message.into(),
+            deadline: Instant::now() + timeout,
+            answer: waiting.answer(),
+        });
+        self.0.bell.ring();
+        waiting.wait(timeout)
+    }
+
+    /// Ends the worker: it publishes what its outbox holds, for as long as the connection is good
+    /// and no longer than `drain`, and closes. The rest stays in the outbox.
+    pub fn begin_stop(&self, drain: Duration) {
+        self.0.orders.stop(Instant::now() + drain);
+        self.0.bell.ring();
+    }
+
+    /// Whether it was told to end.
+    pub fn is_stopping(&self) -> bool {
+        self.0.orders.stopping().is_some()
+    }
+
+    /// Whether `run` has returned for good.
+    pub fn finished(&self) -> bool {
+        self.0.finished.load(Ordering::Acquire)
+    }
+
+    /// The work, from now until it is stopped, on the thread that calls this and on no other but
+    /// those it ends. After a panic it may be run again: what was in flight is back in its outbox,
+    /// the settings are as they were.
+    ///
+    /// # Errors
+    ///
+    /// When the runtime cannot be set up, for want of file descriptors. Run it again later.
+    pub fn run(&self) -> io::Result<Ended> {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let ear = {
+            let _context = runtime.enter();
+            bell::Ear::new(&self.0.ear)?
+        };
+        let mut crew = Crew::new(&self.0, ear);
+        let worked = catch_unwind(AssertUnwindSafe(|| runtime.block_on(crew.work())));
+        let Crew { roots, .. } = crew;
+        let leftover = roots.end(runtime, Instant::now() + LAST_WAIT);
+        if let Err(panic) = worked {
+            resume_unwind(panic);
+        }
+        self.0.finished.store(true, Ordering::Release);
+        Ok(match leftover.count() {
+            0 => Ended::Clean,
+            _ => Ended::ThreadsLeft(leftover),
+        })
+    }
+}

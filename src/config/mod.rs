@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! Configuration files as plain data, and the reading of it into typed values.
+//!
+//! A module reads its file once into [`Section`]s, and those once into its own settings through a
+//! [`Reader`] for each section. All faults of a file are found in one pass and land in a [`Report`];
+//! nothing here logs or touches Asterisk.
+
+mod load;
+mod reader;
+pub mod value;
+
+use std::fmt;
+
+pub use load::load;
+pub use reader::Reader;
+
+/// One `[name]` of a file, its entries in file order (so that in a section made from a template the
+/// section's own entries come last).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Section {
+    /// What stands between the brackets.
+    pub name: String,
+    /// The file it was read from, as messages name it: `amqp.conf`.
+    pub file: String,
+    /// The options as written.
+    pub entries: Vec<Entry>,
+}
+
+/// One `name = value`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Left of the equals sign.
+    pub name: String,
+    /// Right of it, without surrounding blanks and without comment.
+    pub value: String,
+    /// Its line in the file; 0 if unknown (realtime).
+    pub line: u32,
+}
+
+/// Without the value, which may be a password.
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (line {})", self.name, self.line)
+    }
+}
+
+/// An option a section may have: what a [`Reader`] knows it by, and what sample file, XML help and
+/// README are compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownOption {
+    /// Its name; `meta_<key>` stands for every name that begins with `meta_`.
+    pub name: &'static str,
+    /// What applies when the option is absent, written as in a file; empty: none.
+    pub default: &'static str,
+    /// One line for the operator.
+    pub meaning: &'static str,
+}
+
+impl KnownOption {
+    /// A row of a table of options.
+    pub const fn new(name: &'static str, default: &'static str, meaning: &'static str) -> Self {
+        Self {
+            name,
+            default,
+            meaning,
+        }
+    }
+}
+
+/// What was found wrong with a file. Every message has one of these forms, the line left out where
+/// it is unknown:
+///
+/// - `amqp.conf: [stasis] line 12: unknown option 'exchang'; did you mean 'exchange'?`
+/// - `amqp.conf: [bunny] line 5: heartbeat_seconds = '99999': must be between 1 and 3600`
+/// - `amqp.conf: [stasis]: connection is missing`
+///
+/// The value of an option that holds a secret is shown as `***`.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// What is wrong and does not keep the rest from working.
+    pub warnings: Vec<String>,
+    /// What makes the file unusable.
+    pub errors: Vec<String>,
+}
+
+impl Report {
+    /// Adds a warning about `section`; `line` 0 is left out.
+    pub fn warn(&mut self, section: &Section, line: u32, text: impl fmt::Display) {
+        self.warnings.push(message(section, line, &text));
+    }
+
+    /// Adds an error, as [`Report::warn`].
+    pub fn error(&mut self, section: &Section, line: u32, text: impl fmt::Display) {
+        self.errors.push(message(section, line, &text));
+    }
+}
+
+fn message(section: &Section, line: u32, text: &dyn fmt::Display) -> String {
+    let Section { name, file, .. } = section;
+    match line {
+        0 => format!("{file}: [{name}]: {text}"),
+        _ => format!("{file}: [{name}] line {line}: {text}"),
+    }
+}
+
+impl Section {
+    /// The entry that counts for `name`, in any case as in all of Asterisk's files: the last, so that
+    /// a section overrides the template it is made from.
+    pub fn entry(&self, name: &str) -> Option<&Entry> {
+        let mut latest_first = self.entries.iter().rev();
+        latest_first.find(|entry| entry.name.eq_ignore_ascii_case(name))
+    }
+
+    /// Reads this section by the options in `table`.
+    pub fn reader<'a>(
+        &'a self,
+        table: &'static [KnownOption],
+        report: &'a mut Report,
+    ) -> Reader<'a> {
+        Reader::new(self, table, report)
+    }
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! Safe wrappers over the parts of Asterisk's module API that Constellation's modules need.
+//!
+//! Every `unsafe` of the project is in this crate; the modules forbid it. `SAFETY.md` at the top of
+//! the repository has the invariants the blocks here rely on: which thread calls what, who owns
+//! which reference, what may block, and how an unload proves that nothing of ours still runs.
+//!
+//! Two kinds of file live here. `config`, `backoff` and `secret` need no Asterisk and are tested
+//! without one. The rest calls the host: a unit test that reaches it does not link.
+
+pub mod ao2;
+pub mod ari;
+pub mod backoff;
+pub mod boundary;
+pub mod cli;
+pub mod config;
+mod entity;
+pub mod export;
+pub mod json;
+pub mod log;
+pub mod manager;
+pub mod module;
+pub mod secret;
+pub mod stasis;
+pub mod stasis_app;
+mod sys;
+mod text;
+pub mod thread;
+
+pub use entity::entity_id;

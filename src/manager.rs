@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! AMI events (`asterisk/manager.h`).
+
+use std::borrow::Cow;
+use std::ffi::{c_char, c_int};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::ao2::Ref;
+use crate::boundary::guard;
+use crate::sys;
+use crate::text::{bytes, lossy};
+
+/// An AMI event made from a message of the manager topic.
+pub struct AmiEvent {
+    blob: Ref<sys::ast_manager_event_blob>,
+}
+
+impl AmiEvent {
+    pub(crate) fn new(blob: Ref<sys::ast_manager_event_blob>) -> Self {
+        Self { blob }
+    }
+
+    /// The event's name.
+    #[must_use]
+    pub fn name(&self) -> Cow<'_, str> {
+        // SAFETY: the reference keeps the object, which is immutable, and its texts.
+        let name = unsafe { (*self.blob.as_ptr()).manager_event };
+        // SAFETY: NUL-terminated, alive with the object.
+        unsafe { lossy(name) }
+    }
+
+    /// Its fields, `Key: Value\r\n` each. Values may hold colons and blanks, keys may repeat, and
+    /// the bytes need not be UTF-8.
+    #[must_use]
+    pub fn fields(&self) -> &[u8] {
+        // SAFETY: the reference keeps the object, which is immutable, and its texts.
+        let fields = unsafe { (*self.blob.as_ptr()).extra_fields };
+        // SAFETY: NUL-terminated, alive with the object.
+        unsafe { bytes(fields) }
+    }
+}
+
+type Callback = dyn Fn(&str, &[u8]) + Send + Sync;
+
+/// The host's hook type carries no data, so the one hook a module has is found here.
+static HOOKED: Mutex<Option<Arc<Callback>>> = Mutex::new(None);
+
+/// A hook that sees the text of every AMI event, also those that are on no topic. One a module.
+pub struct Hook {
+    host: Box<sys::manager_custom_hook>,
+}
+
+// SAFETY: the host reads the hook under its list's lock; nothing of ours in it changes.
+unsafe impl Send for Hook {}
+// SAFETY: as above.
+unsafe impl Sync for Hook {}
+
+impl Hook {
+    /// Calls `callback` with the name and the whole text of every AMI event, on the thread that
+    /// emits it and under the host's lock on its hooks: it must not wait and must not emit.
+    #[must_use]
+    pub fn new(callback: impl Fn(&str, &[u8]) + Send + Sync + 'static) -> Self {
+        *HOOKED.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(callback));
+        // SAFETY: a hook of zeroes is an unlinked one.
+        let mut host: Box<sys::manager_custom_hook> = Box::new(unsafe { std::mem::zeroed() });
+        host.file = c"constellation".as_ptr().cast_mut();
+        host.helper = Some(receive);
+        // SAFETY: boxed, and unlinked by `drop` before it is freed.
+        unsafe { sys::ast_manager_register_hook(&raw mut *host) };
+        Self { host }
+    }
+}
+
+impl Drop for Hook {
+    /// Ends the hook. The host takes its list's write lock for it, so no callback runs afterwards.
+    fn drop(&mut self) {
+        // SAFETY: registered by `new`.
+        unsafe { sys::ast_manager_unregister_hook(&raw mut *self.host) };
+        *HOOKED.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+unsafe extern "C" fn receive(
+    _category: c_int,
+    event: *const c_char,
+    text: *mut c_char,
+) -> c_int {
+    guard((), || {
+        let callback = HOOKED.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(callback) = callback {
+            // SAFETY: NUL-terminated, or NULL, and alive for the call.
+            let name = unsafe { lossy(event) };
+            // SAFETY: as above.
+            let text = unsafe { bytes(text) };
+            callback(&name, text);
+        }
+    });
+    0
+}

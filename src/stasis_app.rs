@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! Stasis applications (`asterisk/stasis_app.h`, `res_stasis`).
+
+use std::ffi::{CString, c_char, c_void};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::ao2::{Owned, Ref};
+use crate::boundary::guard;
+use crate::json::{Json, Value};
+use crate::sys;
+use crate::text::{c_string, lossy};
+
+/// What an application's events go to.
+///
+/// Called on the application's own thread of the host, but also on others and by several at once
+/// (registration, device states, messages): it must not wait, and the event is shared with others.
+pub trait Handler: Send + Sync + 'static {
+    /// An event of `app`, as ARI shows it, with `asterisk_id` set.
+    fn event(&self, app: &str, event: &Value);
+
+    /// Another client of ARI has taken the name over. Only forget the application: ending it now
+    /// would end the new owner's.
+    fn replaced(&self, app: &str);
+}
+
+/// A registered application.
+pub struct App {
+    name: CString,
+    data: Ref<Owned<Data>>,
+    ended: AtomicBool,
+}
+
+struct Data {
+    handler: Box<dyn Handler>,
+    /// Set when another client has the name: it is no longer ours to unregister.
+    replaced: AtomicBool,
+}
+
+impl App {
+    /// Registers `name`. The host never refuses a name that is taken, it takes it over: look with
+    /// [`exists`] first. No lock may be held that `handler` takes, which may be called from here.
+    ///
+    /// # Errors
+    ///
+    /// The host has no memory.
+    pub fn register(name: &str, handler: impl Handler) -> Result<Self, String> {
+        let data = Data { handler: Box::new(handler), replaced: AtomicBool::new(false) };
+        let data = Ref::new(data).ok_or("no memory")?;
+        let name = c_string(name);
+        // SAFETY: the data is an ao2 object: the host takes its own references to it.
+        let result = unsafe {
+            sys::stasis_app_register(name.as_ptr(), Some(receive), data.as_ptr().cast::<c_void>())
+        };
+        if result != 0 {
+            return Err(format!("the Stasis application '{}' was refused", name.to_string_lossy()));
+        }
+        Ok(Self { name, data, ended: AtomicBool::new(false) })
+    }
+
+    /// Whether another client has taken the name over.
+    #[must_use]
+    pub fn is_replaced(&self) -> bool {
+        self.data().replaced.load(Ordering::Acquire)
+    }
+
+    /// Unregisters the application, if it is still ours, and waits up to `limit` until no handler
+    /// runs or is about to. `false` if one still does; it may be asked again, and what it holds
+    /// must stay until then. Not to be called from a handler.
+    ///
+    /// Exact because the host takes a reference to the data, under the application's lock, for
+    /// each call of the handler, and drops its own at the end (`app_send`, the same from 16 on).
+    pub fn end(&self, limit: Duration) -> bool {
+        if !self.ended.swap(true, Ordering::AcqRel) && !self.is_replaced() {
+            self.drop_subscriptions();
+            // SAFETY: a name that is registered, by us.
+            unsafe { sys::stasis_app_unregister(self.name.as_ptr()) };
+        }
+        let deadline = Instant::now() + limit;
+        while self.data.count() > 1 {
+            if Instant::now() > deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        true
+    }
+
+    /// From 20.14 and 22.4 on the host does this itself. Before, an application that is
+    /// unregistered with subscriptions left stays as an inactive entry that nothing tells from an
+    /// active one.
+    fn drop_subscriptions(&self) {
+        let Some(app) = describe(&self.name) else {
+            return;
+        };
+        let sources = [
+            (c"channel_ids", "channel:"),
+            (c"bridge_ids", "bridge:"),
+            (c"endpoint_ids", "endpoint:"),
+            (c"device_names", "deviceState:"),
+        ];
+        for (key, scheme) in sources {
+            for id in app.strings(key) {
+                let uri = c_string(&format!("{scheme}{id}"));
+                let mut uris = [uri.as_ptr()];
+                // SAFETY: one NUL-terminated source; no description of the result is asked for.
+                unsafe {
+                    sys::stasis_app_unsubscribe(
+                        self.name.as_ptr(),
+                        uris.as_mut_ptr(),
+                        1,
+                        std::ptr::null_mut(),
+                    )
+                };
+            }
+        }
+    }
+
+    fn data(&self) -> &Data {
+        // SAFETY: made by Ref::new with this type in `register`; `self` holds a reference.
+        unsafe { Owned::value(self.data.as_ptr().cast()) }
+    }
+}
+
+impl Drop for App {
+    /// Ends the application, for as long as it takes: the handler's code must outlive its calls.
+    fn drop(&mut self) {
+        while !self.end(Duration::from_secs(1)) {
+            crate::warning!("a handler of '{}' does not return", self.name.to_string_lossy());
+        }
+    }
+}
+
+unsafe extern "C" fn receive(data: *mut c_void, app: *const c_char, event: *mut sys::ast_json) {
+    guard((), || {
+        if event.is_null() {
+            return;
+        }
+        // SAFETY: the object that `register` gave, of which the host holds a reference here.
+        let data: &Data = unsafe { Owned::value(data) };
+        // SAFETY: NUL-terminated, alive for the call.
+        let app = unsafe { lossy(app) };
+        // SAFETY: not NULL, alive for the call, and nobody changes it meanwhile.
+        let event = unsafe { Value::from_raw(event) };
+        if event.string(c"type").as_deref() == Some("ApplicationReplaced") {
+            data.replaced.store(true, Ordering::Release);
+            data.handler.replaced(&app);
+        } else {
+            data.handler.event(&app, event);
+        }
+    });
+}
+
+/// Whether an application of that name is registered, by anyone. On 16 and 18 one that was ended
+/// with subscriptions of another client left still is.
+#[must_use]
+pub fn exists(name: &str) -> bool {
+    let name = c_string(name);
+    // SAFETY: a NUL-terminated name; the result is a reference of ours, or NULL.
+    let app = unsafe { sys::stasis_app_get_by_name(name.as_ptr()) };
+    // SAFETY: as above.
+    unsafe { Ref::from_owned(app) }.is_some()
+}
+
+/// Whether `app`'s event filter (`PUT /applications/{app}/eventFilter`) lets `event` pass. The
+/// host leaves it to the handler to ask.
+#[must_use]
+pub fn event_allowed(app: &str, event: &Value) -> bool {
+    let app = c_string(app);
+    // SAFETY: a NUL-terminated name and a live value, which is only read.
+    unsafe { sys::stasis_app_event_allowed(app.as_ptr(), event.as_ptr()) != 0 }
+}
+
+/// ARI's Application object of `name`.
+fn describe(name: &CString) -> Option<Json> {
+    // SAFETY: a NUL-terminated name; the result is a reference of ours, or NULL.
+    let app = unsafe { sys::stasis_app_to_json(name.as_ptr()) };
+    // SAFETY: as above.
+    unsafe { Json::from_owned(app) }
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! An authority with a server's and a client's certificate, for TLS listeners.
+
+use std::path::PathBuf;
+
+use crate::folder::Folder;
+use crate::root::Root;
+
+/// The PEM files of a fresh authority.
+#[derive(Debug)]
+pub struct Certificates {
+    folder: Folder,
+}
+
+impl Certificates {
+    /// Makes the authority, a certificate for `localhost` and 127.0.0.1, and one for the client
+    /// named `client`.
+    ///
+    /// # Panics
+    ///
+    /// When openssl fails.
+    pub fn new() -> Self {
+        let folder = Folder::new("tls");
+        let certificates = Self { folder };
+        certificates.make("ca", &["-addext", "basicConstraints=critical,CA:TRUE"]);
+        let names = "subjectAltName=DNS:localhost,IP:127.0.0.1";
+        certificates.sign(
+            "server",
+            &["-addext", names, "-addext", "extendedKeyUsage=serverAuth"],
+        );
+        certificates.sign("client", &["-addext", "extendedKeyUsage=clientAuth"]);
+        certificates
+    }
+
+    /// The authority's certificate, for `ca_file`.
+    pub fn ca(&self) -> PathBuf {
+        self.file("ca.pem")
+    }
+
+    /// The server's certificate and key.
+    pub fn server(&self) -> (PathBuf, PathBuf) {
+        (self.file("server.pem"), self.file("server.key"))
+    }
+
+    /// The client's certificate and key, for `cert_file` and `key_file`.
+    pub fn client(&self) -> (PathBuf, PathBuf) {
+        (self.file("client.pem"), self.file("client.key"))
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn sign(&self, name: &str, more: &[&str]) {
+        let (ca, key) = (
+            self.ca().display().to_string(),
+            self.file("ca.key").display().to_string(),
+        );
+        self.make(name, &[&["-CA", &ca, "-CAkey", &key], more].concat());
+    }
+
+    fn make(&self, name: &str, more: &[&str]) {
+        let ec = [
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-noenc",
+            "-days",
+            "30",
+        ];
+        Root::Testing
+            .command("openssl")
+            .bind(self.folder.path())
+            .args(["req", "-x509", "-subj", &format!("/CN={name}")])
+            .args(ec)
+            .arg("-keyout")
+            .arg(self.file(&format!("{name}.key")))
+            .arg("-out")
+            .arg(self.file(&format!("{name}.pem")))
+            .args(more)
+            .run()
+            .unwrap_or_else(|error| panic!("openssl, certificate {name}: {error}"));
+    }
+}
+
+impl Default for Certificates {
+    fn default() -> Self {
+        Self::new()
+    }
+}

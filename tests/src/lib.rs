@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! The rig: real servers for tests and the demo.
+//!
+//! A server is a value: it starts when it is made, and it is killed and waited for when it is
+//! dropped, however the test ends. Each has its own folder and ports, listens on 127.0.0.1 only,
+//! and runs inside one of the Debian roots that `tests/rig/provision.sh` makes ([`root`]).
+//!
+//! What the rig can't do, it panics with: a sentence that says what was wanted and the last thing
+//! seen. Every wait has a deadline.
+
+pub mod ami;
+pub mod ari;
+pub mod asterisk;
+pub mod certificates;
+pub mod consul;
+pub mod consumer;
+pub mod folder;
+pub mod ports;
+pub mod process;
+pub mod rabbitmq;
+pub mod references;
+pub mod root;
+pub mod sip;
+pub mod wait;
+
+pub use ami::Ami;
+pub use ari::{Ari, AriEvents, Reply};
+pub use asterisk::{Asterisk, Builder, Version};
+pub use consul::Consul;
+pub use consumer::{Consumer, Message};
+pub use rabbitmq::{Broker, Tenant};
+pub use sip::Call;
+pub use wait::{eventually, seconds};

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! SIP calls with audio, by SIPp.
+
+use std::time::Duration;
+
+use crate::Asterisk;
+use crate::folder::Folder;
+use crate::ports;
+use crate::process::{Process, tail};
+use crate::root::Root;
+
+const SCENARIO: &str = include_str!("../rig/call.xml");
+const RTP_PORTS: u16 = 200;
+
+/// One or several calls that are under way. Killed on drop; Asterisk then sees no hangup.
+#[derive(Debug)]
+pub struct Call {
+    process: Process,
+    folder: Folder,
+}
+
+impl Call {
+    /// Calls an extension as number 4711, sends a tone from the answer on, and hangs up after
+    /// `hold` unless Asterisk does before.
+    #[track_caller]
+    pub fn place(asterisk: &Asterisk, extension: &str, hold: Duration) -> Self {
+        Self::several(asterisk, extension, hold, 1, 1)
+    }
+
+    /// Places `count` such calls, `rate` a second.
+    #[track_caller]
+    pub fn several(
+        asterisk: &Asterisk,
+        extension: &str,
+        hold: Duration,
+        count: u32,
+        rate: u32,
+    ) -> Self {
+        let folder = Folder::new("sip");
+        // A tone of 400 Hz in µ-law, near enough: ten samples up, ten down.
+        let tone: Vec<u8> =
+            (0..8000).map(|sample| if sample / 10 % 2 == 0 { 0x9f } else { 0x1f }).collect();
+        let tone = folder.write("tone.ulaw", tone);
+        let scenario = SCENARIO
+            .replace("TONE", &tone.display().to_string())
+            .replace("HOLD", &hold.as_millis().to_string());
+        let scenario = folder.write("call.xml", scenario);
+        let rtp = ports::block(RTP_PORTS);
+        let errors = folder.path().join("errors");
+        let process = Root::Testing
+            .command("sipp")
+            .bind(folder.path())
+            .env("TERM", "dumb")
+            .arg(format!("127.0.0.1:{}", asterisk.sip_port()))
+            .args(["-i", "127.0.0.1", "-mi", "127.0.0.1", "-nostdin"])
+            .args(["-p", &ports::free().to_string(), "-cp", &ports::free().to_string()])
+            .args(["-min_rtp_port", &rtp.to_string()])
+            .args(["-max_rtp_port", &(rtp + RTP_PORTS - 1).to_string()])
+            .args(["-s", extension, "-key", "caller", "4711"])
+            .args(["-m", &count.to_string(), "-r", &rate.to_string()])
+            // Without an answer at all it gives up.
+            .args(["-recv_timeout", "30000", "-trace_err", "-error_file"])
+            .arg(&errors)
+            .arg("-sf")
+            .arg(scenario)
+            .spawn("SIPp", &folder.path().join("printed"));
+        Self { process, folder }
+    }
+
+    /// Waits until all calls have ended.
+    ///
+    /// # Panics
+    ///
+    /// When one of them failed, or they take longer than `within`.
+    #[track_caller]
+    pub fn wait(&self, within: Duration) {
+        if let Err(reason) = self.outcome(within) {
+            panic!("{reason}");
+        }
+    }
+
+    /// Waits until all calls have ended; `Err` says why one of them failed.
+    ///
+    /// # Errors
+    ///
+    /// What SIPp complained about.
+    ///
+    /// # Panics
+    ///
+    /// When they take longer than `within`.
+    #[track_caller]
+    pub fn outcome(&self, within: Duration) -> Result<(), String> {
+        let status = self.process.wait(within);
+        if status.success() {
+            return Ok(());
+        }
+        let errors = std::fs::read_to_string(self.folder.path().join("errors"));
+        let printed = tail(&self.process.output(), 40);
+        Err(format!("a call failed, SIPp {status}: {}", errors.unwrap_or(printed)))
+    }
+
+    /// Whether it is still under way.
+    pub fn is_running(&self) -> bool {
+        self.process.ended().is_none()
+    }
+}

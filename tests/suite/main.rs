@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! The integration suite: real Asterisk, real RabbitMQ, real calls. One module a theme.
+
+/// Makes of each scenario, a function of an Asterisk's version, one test for each version.
+macro_rules! on_each_version {
+    ($($scenario:ident),+ $(,)?) => {
+        mod v22 {
+            $(#[test] fn $scenario() { super::$scenario(rig::Version::V22); })+
+        }
+        mod v16 {
+            $(#[test] fn $scenario() { super::$scenario(rig::Version::V16); })+
+        }
+    };
+}
+
+mod boundary;
+mod events;
+mod pair;
+mod rig_itself;
