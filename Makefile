@@ -28,11 +28,13 @@ FOR_22 = ASTERISK_INCLUDE_DIR=$(call rig_env,ASTERISK_22_INCLUDE_DIR) ASTERISK_V
 TEST_PACKAGES := $(addprefix -p ,$(MODULES)) -p res_boundary
 
 .DEFAULT_GOAL := all
-.PHONY: all install samples uninstall rig build-22 build-16 test check unit suite demo up down clean help
+.PHONY: all install samples uninstall rig rig-22 build-22 build-16 test check unit suite demo up watch down clean help
 
 all: ## Build the modules for the Asterisk whose headers are installed
 	@command -v $(CARGO) >/dev/null || { echo "make: cargo is missing: install Rust 1.88 or newer" >&2; exit 1; }
 	@command -v cc >/dev/null || { echo "make: cc is missing: install the package gcc" >&2; exit 1; }
+	@test -f $(or $(ASTERISK_INCLUDE_DIR),/usr/include)/asterisk/module.h || { echo "make: no Asterisk headers in $(or $(ASTERISK_INCLUDE_DIR),/usr/include): install the package asterisk-dev, or name their folder in ASTERISK_INCLUDE_DIR" >&2; exit 1; }
+	@test -n "$$LIBCLANG_PATH" || ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* >/dev/null 2>&1 || { echo "make: libclang is missing: install the package libclang-dev" >&2; exit 1; }
 	$(CARGO) build --release --locked $(addprefix -p ,$(MODULES))
 
 install: ## Install modules, header, help and ARI description (DESTDIR, ASTMODDIR, ASTDATADIR)
@@ -61,7 +63,10 @@ uninstall: ## Remove what install put there; configuration stays
 rig: ## Provide the real servers of tests and demo: Asterisk 22 and 16, RabbitMQ, Consul (root, Debian)
 	@$(RIG)
 
-build-22: rig
+rig-22:
+	@$(RIG) testing
+
+build-22: rig-22
 	@echo "==> building for Asterisk $(call rig_env,ASTERISK_22_VERSION)"
 	@$(FOR_22) $(CARGO) build --release --locked $(TEST_PACKAGES)
 
@@ -70,11 +75,11 @@ build-16: rig
 	@echo "==> building for Asterisk $(call rig_env,ASTERISK_16_VERSION)"
 	@tests/rig/build-in-root.sh build --release --locked $(TEST_PACKAGES)
 
-check: rig ## rustfmt, clippy with warnings denied, shellcheck where installed
+check: rig-22 ## rustfmt, and clippy with warnings denied
 	$(CARGO) fmt --all --check
 	$(FOR_22) $(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
-unit: rig ## Unit tests, without servers
+unit: rig-22 ## Unit tests, without servers
 	$(FOR_22) $(CARGO) test --locked --workspace --exclude constellation-tests --exclude res_boundary
 
 suite: build-22 build-16 ## The integration suite on Asterisk 22 and 16, real servers
@@ -87,6 +92,9 @@ demo: build-22 ## See it work: servers, module, a call, its events; then all of 
 
 up: build-22 ## As demo, but left running to play with
 	@$(FOR_22) $(CARGO) run --quiet --locked -p constellation-tests --bin demo -- up
+
+watch: ## Print the events of what `make up` left running, as they come
+	@$(FOR_22) $(CARGO) run --quiet --locked -p constellation-tests --bin demo -- watch
 
 down: ## End what `make up` left running
 	@$(FOR_22) $(CARGO) run --quiet --locked -p constellation-tests --bin demo -- down

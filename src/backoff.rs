@@ -35,11 +35,8 @@ pub enum InvalidBackoff {
 
 impl Exponential {
     /// For connections to a server: 0.25 s, doubled up to a minute.
-    pub const CONNECT: Self = Self {
-        first: Duration::from_millis(250),
-        factor: 2,
-        cap: Duration::from_secs(60),
-    };
+    pub const CONNECT: Self =
+        Self { first: Duration::from_millis(250), factor: 2, cap: Duration::from_secs(60) };
 
     /// # Errors
     ///
@@ -72,19 +69,13 @@ impl Backoff {
 
     /// As [`Backoff::new`], drawing from `random`, which gives evenly spread numbers.
     pub fn with_random(policy: Exponential, random: impl FnMut() -> u64 + Send + 'static) -> Self {
-        Self {
-            policy,
-            ceiling: policy.first,
-            random: Box::new(random),
-        }
+        Self { policy, ceiling: policy.first, random: Box::new(random) }
     }
 
     /// The delay before the next try; each call raises the ceiling of the one after it.
     pub fn next_delay(&mut self) -> Duration {
         let ceiling = self.ceiling;
-        self.ceiling = ceiling
-            .saturating_mul(self.policy.factor)
-            .min(self.policy.cap);
+        self.ceiling = ceiling.saturating_mul(self.policy.factor).min(self.policy.cap);
         let nanos = u64::try_from(ceiling.as_nanos()).unwrap_or(u64::MAX);
         // The high half of the product spreads evenly over 0..nanos without a division.
         let drawn = (u128::from((self.random)()) * u128::from(nanos)) >> 64;
@@ -140,10 +131,7 @@ mod tests {
     fn doubles_to_the_cap_and_starts_again_after_a_reset() {
         let mut backoff = highest(Exponential::CONNECT);
         let delays: Vec<u128> = (0..10).map(|_| rounded(&mut backoff)).collect();
-        assert_eq!(
-            delays,
-            [250, 500, 1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000]
-        );
+        assert_eq!(delays, [250, 500, 1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000]);
         backoff.reset();
         assert_eq!(rounded(&mut backoff), 250);
     }
@@ -161,10 +149,7 @@ mod tests {
         for count in tenths {
             assert!((900..1100).contains(&count), "{tenths:?}");
         }
-        assert_eq!(
-            Backoff::with_random(policy, || 0).next_delay(),
-            Duration::ZERO
-        );
+        assert_eq!(Backoff::with_random(policy, || 0).next_delay(), Duration::ZERO);
     }
 
     #[test]

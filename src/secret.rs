@@ -47,11 +47,7 @@ mod tests {
     fn is_masked_however_it_is_formatted() {
         let nested = Some(Secret::new("hunter2"));
         assert_eq!(
-            format!(
-                "{} {:?} {nested:#?}",
-                Secret::new("hunter2"),
-                Secret::new("")
-            ),
+            format!("{} {:?} {nested:#?}", Secret::new("hunter2"), Secret::new("")),
             "*** *** Some(\n    ***,\n)"
         );
         assert_eq!(Secret::new("hunter2").reveal(), "hunter2");

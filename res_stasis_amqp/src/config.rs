@@ -11,17 +11,16 @@ use std::io;
 
 use asterisk::config::{Report, Section, value};
 
-pub use crate::endpoint::Endpoint;
-pub use connection::{ConnectionSettings, Pem, TlsSettings};
-pub use options::OPTIONS;
-pub use publishing::{ExchangeType, PublishAmi, SpoolSettings, StasisSettings};
+pub(crate) use connection::{ConnectionSettings, Pem, TlsSettings};
+use options::OPTIONS;
+pub(crate) use publishing::{ExchangeType, PublishAmi, StasisSettings};
 
 /// The text of a file, as `std::fs::read_to_string`.
-pub type ReadFile<'a> = &'a dyn Fn(&str) -> io::Result<String>;
+pub(crate) type ReadFile<'a> = &'a dyn Fn(&str) -> io::Result<String>;
 
 /// All of `amqp.conf`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Whether anything is done at all.
     pub enabled: bool,
     /// The connections, in file order, each name once.
@@ -38,13 +37,9 @@ enum Kind {
 
 /// Reads the sections of `amqp.conf`. With errors in the report the settings must not be used; the
 /// report has every fault of the file, not only the first.
-pub fn parse(sections: &[Section], read_file: ReadFile<'_>) -> (Settings, Report) {
+pub(crate) fn parse(sections: &[Section], read_file: ReadFile<'_>) -> (Settings, Report) {
     let mut report = Report::default();
-    let mut settings = Settings {
-        enabled: true,
-        connections: Vec::new(),
-        stasis: None,
-    };
+    let mut settings = Settings { enabled: true, connections: Vec::new(), stasis: None };
     let mut publishing: Option<&Section> = None;
     for section in sections {
         match kind(section, &mut report) {
@@ -88,8 +83,9 @@ fn kind(section: &Section, report: &mut Report) -> Option<Kind> {
     if name.eq_ignore_ascii_case("general") {
         return Some(Kind::General);
     }
+    let kinds = OPTIONS.iter().map(|(kind, _)| *kind);
     let Some(entry) = section.entry("type") else {
-        let hint = match value::nearest(name, ["general", "connection", "stasis"]) {
+        let hint = match value::nearest(name, kinds) {
             Some("general") => "did you mean [general]?".to_owned(),
             Some(kind) => format!("did you mean 'type = {kind}'?"),
             None => "known are 'type = connection' and 'type = stasis'".to_owned(),
@@ -104,7 +100,8 @@ fn kind(section: &Section, report: &mut Report) -> Option<Kind> {
     if given.eq_ignore_ascii_case("stasis") {
         return Some(Kind::Stasis);
     }
-    let hint = value::nearest(given, ["connection", "stasis"]).map_or_else(
+    let types = kinds.filter(|kind| *kind != "general");
+    let hint = value::nearest(given, types).map_or_else(
         || "known are connection and stasis".to_owned(),
         |kind| format!("did you mean '{kind}'?"),
     );
@@ -123,10 +120,7 @@ fn check_connection(
     if connections.iter().any(|known| known.name == *wanted) {
         return;
     }
-    let names: Vec<&str> = connections
-        .iter()
-        .map(|known| known.name.as_str())
-        .collect();
+    let names: Vec<&str> = connections.iter().map(|known| known.name.as_str()).collect();
     let known = match names.as_slice() {
         [] => "there is no section with 'type = connection'".to_owned(),
         _ => format!("there are {}", names.join(", ")),
@@ -139,5 +133,7 @@ fn check_connection(
     report.error(section, line, text);
 }
 
+#[cfg(test)]
+mod drift;
 #[cfg(test)]
 mod tests;

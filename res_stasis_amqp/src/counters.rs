@@ -10,7 +10,7 @@ use crate::loss::Reason;
 /// Counts since the module was loaded. At rest `seen = filtered + unreadable + queued`, EventsLost
 /// aside, and `queued = confirmed (without confirms: published) + dropped + what the outbox holds`.
 #[derive(Debug, Default)]
-pub struct Counters {
+pub(crate) struct Counters {
     /// Events that Asterisk gave us.
     pub seen: AtomicU64,
     /// Of these, left out by the configuration.
@@ -47,22 +47,22 @@ pub struct Counters {
 
 impl Counters {
     /// Counts an event that Asterisk gave us.
-    pub fn seen(&self) {
+    pub(crate) fn seen(&self) {
         count(&self.seen);
     }
 
     /// Counts one that is not to be published.
-    pub fn filtered(&self) {
+    pub(crate) fn filtered(&self) {
         count(&self.filtered);
     }
 
     /// Counts one that cannot be.
-    pub fn unreadable(&self) {
+    pub(crate) fn unreadable(&self) {
         count(&self.unreadable);
     }
 
     /// Counts one that was lost, in all and by its reason.
-    pub fn lost(&self, reason: Reason) {
+    pub(crate) fn lost(&self, reason: Reason) {
         count(&self.dropped);
         match reason {
             Reason::QueueFull => count(&self.dropped_queue_full),
@@ -75,7 +75,7 @@ impl Counters {
     }
 
     /// Every counter's name and value, in the order to show them.
-    pub fn values(&self) -> [(&'static str, u64); 16] {
+    pub(crate) fn values(&self) -> [(&'static str, u64); 16] {
         [
             ("seen", &self.seen),
             ("filtered", &self.filtered),

@@ -15,7 +15,7 @@ use url::{Host, Url};
 
 /// One broker to log in to. Shown without the password.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     /// Whether it speaks TLS.
     pub tls: bool,
     /// A name or an address, an IPv6 one without brackets.
@@ -34,9 +34,7 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls { "amqps" } else { "amqp" };
         let vhost = if self.vhost == "/" { "" } else { &self.vhost };
-        let Self {
-            user, host, port, ..
-        } = self;
+        let Self { user, host, port, .. } = self;
         if host.contains(':') {
             write!(f, "{scheme}://{user}@[{host}]:{port}/{vhost}")
         } else {
@@ -47,7 +45,7 @@ impl fmt::Display for Endpoint {
 
 /// What one url says. The login may come from elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address {
+pub(crate) struct Address {
     /// As in [`Endpoint`].
     pub tls: bool,
     /// As in [`Endpoint`].
@@ -64,7 +62,7 @@ pub struct Address {
 
 /// The urls of a comma separated list. Only a comma before another `scheme://` separates, so that a
 /// password may have one.
-pub fn split(list: &str) -> Vec<&str> {
+pub(crate) fn split(list: &str) -> Vec<&str> {
     let mut urls = Vec::new();
     let mut rest = list.trim().trim_end_matches([',', ' ', '\t']);
     while let Some(comma) = rest.match_indices(',').find_map(|(at, _)| {
@@ -84,16 +82,14 @@ pub fn split(list: &str) -> Vec<&str> {
 /// # Errors
 ///
 /// What is wrong with it, without any part of it that could be a password.
-pub fn parse(text: &str) -> Result<Address, String> {
+pub(crate) fn parse(text: &str) -> Result<Address, String> {
     if text.is_empty() {
         return Err("must be an amqp:// or amqps:// url".into());
     }
     if has_stray_at(text) {
-        return Err(
-            "has an '@' after the host; in a user or password, write '/' as %2F, '?' as \
+        return Err("has an '@' after the host; in a user or password, write '/' as %2F, '?' as \
                     %3F and '#' as %23"
-                .into(),
-        );
+            .into());
     }
     let url = Url::parse(text).map_err(|error| format!("is no url: {error}"))?;
     let tls = match url.scheme() {
@@ -132,7 +128,7 @@ pub fn parse(text: &str) -> Result<Address, String> {
 
 /// A url for a message: the password as `***`; of one that is no url only the scheme and what looks
 /// like the host, since any of the rest may be the password.
-pub fn masked(text: &str) -> String {
+pub(crate) fn masked(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://").filter(|(s, _)| is_scheme(s)) else {
         return "***".into();
     };
@@ -160,9 +156,7 @@ pub fn masked(text: &str) -> String {
 
 fn is_scheme(text: &str) -> bool {
     let mut bytes = text.bytes();
-    bytes
-        .next()
-        .is_some_and(|first| first.is_ascii_alphabetic())
+    bytes.next().is_some_and(|first| first.is_ascii_alphabetic())
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
@@ -220,13 +214,8 @@ fn decoded(text: &str, what: &str) -> Result<String, String> {
         }
         let (digits, after) = rest.split_at_checked(2).ok_or_else(wrong)?;
         let value = |digit: &u8| char::from(*digit).to_digit(16);
-        let byte = digits
-            .iter()
-            .try_fold(0, |sum, digit| Some(sum * 16 + value(digit)?));
-        bytes.push(
-            byte.and_then(|byte| u8::try_from(byte).ok())
-                .ok_or_else(wrong)?,
-        );
+        let byte = digits.iter().try_fold(0, |sum, digit| Some(sum * 16 + value(digit)?));
+        bytes.push(byte.and_then(|byte| u8::try_from(byte).ok()).ok_or_else(wrong)?);
         rest = after;
     }
     String::from_utf8(bytes).map_err(|_| wrong())
@@ -237,14 +226,7 @@ mod tests {
     use super::*;
 
     fn address(text: &str) -> (bool, String, u16, String, Option<String>, Option<String>) {
-        let Address {
-            tls,
-            host,
-            port,
-            vhost,
-            user,
-            password,
-        } = parse(text).unwrap();
+        let Address { tls, host, port, vhost, user, password } = parse(text).unwrap();
         let password = password.map(|password| password.reveal().to_owned());
         (tls, host, port, vhost, user, password)
     }
@@ -258,14 +240,7 @@ mod tests {
         let some = |text: &str| Some(text.to_owned());
         assert_eq!(
             address("amqp://bob:pw@rabbit.example:5673/wazo"),
-            (
-                false,
-                "rabbit.example".into(),
-                5673,
-                "wazo".into(),
-                some("bob"),
-                some("pw")
-            )
+            (false, "rabbit.example".into(), 5673, "wazo".into(), some("bob"), some("pw"))
         );
         assert_eq!(
             address("amqps://10.0.0.1"),
@@ -273,14 +248,7 @@ mod tests {
         );
         assert_eq!(
             address("AMQP://b%40b:p%2Fw%3A%25%c3%a9@my_host/"),
-            (
-                false,
-                "my_host".into(),
-                5672,
-                "/".into(),
-                some("b@b"),
-                some("p/w:%é")
-            )
+            (false, "my_host".into(), 5672, "/".into(), some("b@b"), some("p/w:%é"))
         );
         assert_eq!(address("amqp://[::1]:5673/x").1, "::1");
         assert_eq!(address("amqp://u:@h/x").5, None);

@@ -15,7 +15,7 @@ const LOST: &str = "EventsLost";
 
 /// Where an event comes from: header `category`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Category {
+pub(crate) enum Category {
     /// A Stasis application, or a channel.
     Stasis,
     /// The manager interface.
@@ -26,7 +26,7 @@ pub enum Category {
 
 impl Category {
     /// The header's value.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Stasis => "stasis",
             Self::Ami => "ami",
@@ -37,7 +37,7 @@ impl Category {
 
 /// An event as bytes. It holds nothing of Asterisk's, so it may wait as long as it must.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
+pub(crate) struct Event {
     /// Its number within this node and boot, from 1; 0 until the outbox takes it.
     pub sequence: u64,
     /// The routing key.
@@ -58,21 +58,16 @@ pub struct Event {
 
 impl Event {
     /// What Stasis application `application` is told. `data` is a JSON text.
-    pub fn app(application: &str, name: &str, data: &str, now: u64) -> Self {
+    pub(crate) fn app(application: &str, name: &str, data: &str, now: u64) -> Self {
         Self {
             application: Some(application.into()),
             body: body(name, data, Some(application)),
-            ..Self::new(
-                routing::application(application),
-                name,
-                Category::Stasis,
-                now,
-            )
+            ..Self::new(routing::application(application), name, Category::Stasis, now)
         }
     }
 
     /// An event of a channel. `data` is a JSON text.
-    pub fn channel(name: &str, data: &str, now: u64) -> Self {
+    pub(crate) fn channel(name: &str, data: &str, now: u64) -> Self {
         Self {
             body: body(name, data, None),
             ..Self::new(routing::channel(name), name, Category::Stasis, now)
@@ -80,7 +75,7 @@ impl Event {
     }
 
     /// A manager event. `fields` is the JSON text that [`crate::ami`] makes.
-    pub fn ami(name: &str, fields: &str, now: u64) -> Self {
+    pub(crate) fn ami(name: &str, fields: &str, now: u64) -> Self {
         Self {
             body: body(name, fields, None),
             ..Self::new(routing::ami(name), name, Category::Ami, now)
@@ -88,13 +83,8 @@ impl Event {
     }
 
     /// Tells consumers which events they will not get.
-    pub fn lost(loss: &Loss, now: u64) -> Self {
-        let Loss {
-            first,
-            last,
-            count,
-            reason,
-        } = loss;
+    pub(crate) fn lost(loss: &Loss, now: u64) -> Self {
+        let Loss { first, last, count, reason } = loss;
         let data = format!(
             r#"{{"type":"{LOST}","first_sequence":{first},"last_sequence":{last},"count":{count},"reason":"{reason}"}}"#
         );
@@ -119,7 +109,7 @@ impl Event {
     }
 
     /// The memory it holds, as `queue_max_bytes` counts it.
-    pub fn cost(&self) -> usize {
+    pub(crate) fn cost(&self) -> usize {
         let application = self.application.as_deref().map_or(0, str::len);
         let texts = self.key.len() + self.name.len() + application;
         let loss = self.loss.as_deref().map_or(0, size_of_val);
@@ -189,7 +179,7 @@ mod tests {
         let captured = json!({"name": "ChannelVarset", "data": data, "application": "MyApp"});
         let made = Event::app("MyApp", "ChannelVarset", &data.to_string(), 0);
         assert_eq!(text(&made), captured.to_string());
-        assert_eq!(made.key.as_str(), "stasis.app.myapp");
+        assert_eq!(*made.key, *"stasis.app.myapp");
     }
 
     #[test]
@@ -197,28 +187,20 @@ mod tests {
         let name = format!("a\"\\\n\u{1}é{}", "x".repeat(400));
         let event = Event::app(&name, &name, "null", 0);
         let body: Value = serde_json::from_slice(&event.body).unwrap();
-        assert_eq!(
-            body,
-            json!({"name": name, "data": null, "application": name})
-        );
+        assert_eq!(body, json!({"name": name, "data": null, "application": name}));
         assert_eq!((event.key.len(), event.name.len()), (255, 255));
         assert_eq!(event.application.as_deref(), Some(&*name));
     }
 
     #[test]
     fn a_loss_is_told_in_full() {
-        let loss = Loss {
-            first: 3,
-            last: 9,
-            count: 7,
-            reason: Reason::QueueFull,
-        };
+        let loss = Loss { first: 3, last: 9, count: 7, reason: Reason::QueueFull };
         let event = Event::lost(&loss, 5);
         assert_eq!(
             text(&event),
-            r#"{"name":"EventsLost","data":{"type":"EventsLost","first_sequence":3,"last_sequence":9,"count":7,"reason":"queue full"}}"#
+            r#"{"name":"EventsLost","data":{"type":"EventsLost","first_sequence":3,"last_sequence":9,"count":7,"reason":"queue_full"}}"#
         );
-        assert_eq!(event.key.as_str(), "stasis.meta");
+        assert_eq!(*event.key, *"stasis.meta");
         assert_eq!(event.category.as_str(), "meta");
     }
 

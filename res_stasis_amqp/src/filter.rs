@@ -7,29 +7,26 @@ use crate::pattern::Pattern;
 
 /// What `exclude_events` and `include_channelvarset_events` leave of the events.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
+pub(crate) struct Filter {
     excluded: Vec<Pattern>,
     variables: Vec<Pattern>,
 }
 
 impl Filter {
     /// Event names to leave out, and the only variables to tell of (none: all). Both may have `*`.
-    pub fn new(excluded: &[String], variables: &[String]) -> Self {
+    pub(crate) fn new(excluded: &[String], variables: &[String]) -> Self {
         let patterns = |texts: &[String]| texts.iter().map(|text| Pattern::new(text)).collect();
-        Self {
-            excluded: patterns(excluded),
-            variables: patterns(variables),
-        }
+        Self { excluded: patterns(excluded), variables: patterns(variables) }
     }
 
     /// Whether events of this name are left out, from any source. Case does not matter: the C
     /// module compared it, and `dialend` in its list excluded nothing.
-    pub fn excludes(&self, name: &str) -> bool {
+    pub(crate) fn excludes(&self, name: &str) -> bool {
         self.excluded.iter().any(|one| one.fits_any_case(name))
     }
 
     /// Whether a `ChannelVarset` of this variable is published. Case matters, as it does to Asterisk.
-    pub fn includes_variable(&self, name: &str) -> bool {
+    pub(crate) fn includes_variable(&self, name: &str) -> bool {
         self.variables.is_empty() || self.variables.iter().any(|one| one.fits(name))
     }
 }

@@ -12,7 +12,7 @@ const MOST: usize = 16;
 
 /// Why an event was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
+pub(crate) enum Reason {
     /// Too many events, or bytes, were waiting.
     QueueFull,
     /// The event alone is larger than all of the queue.
@@ -28,8 +28,8 @@ pub enum Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::QueueFull => "queue full",
-            Self::TooLarge => "too large",
+            Self::QueueFull => "queue_full",
+            Self::TooLarge => "too_large",
             Self::Refused => "refused",
             Self::Stopped => "stopped",
             Self::Several => "several",
@@ -39,7 +39,7 @@ impl fmt::Display for Reason {
 
 /// `count` events from `first` to `last`; all between them, if `count` says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Loss {
+pub(crate) struct Loss {
     /// The lowest sequence number lost.
     pub first: u64,
     /// The highest.
@@ -52,13 +52,8 @@ pub struct Loss {
 
 impl Loss {
     /// The loss of one event.
-    pub fn of_one(sequence: u64, reason: Reason) -> Self {
-        Self {
-            first: sequence,
-            last: sequence,
-            count: 1,
-            reason,
-        }
+    pub(crate) fn of_one(sequence: u64, reason: Reason) -> Self {
+        Self { first: sequence, last: sequence, count: 1, reason }
     }
 
     fn join(self, other: Self) -> Self {
@@ -84,7 +79,7 @@ impl Loss {
 
 /// Losses nobody was told of: in order of sequence, none overlapping another.
 #[derive(Debug)]
-pub struct Losses(Vec<Loss>);
+pub(crate) struct Losses(Vec<Loss>);
 
 impl Default for Losses {
     /// With all the room it will ever have: it grows under the outbox's lock.
@@ -95,7 +90,7 @@ impl Default for Losses {
 
 impl Losses {
     /// Adds a loss. Neighbours with the same reason become one range.
-    pub fn add(&mut self, mut loss: Loss) {
+    pub(crate) fn add(&mut self, mut loss: Loss) {
         let Self(ranges) = self;
         let mut at = ranges.partition_point(|range| range.last < loss.first);
         if let Some(before) = at.checked_sub(1).and_then(|index| ranges.get(index))
@@ -121,12 +116,12 @@ impl Losses {
     }
 
     /// Takes up to `most` of them, oldest first.
-    pub fn take(&mut self, most: usize) -> Vec<Loss> {
+    pub(crate) fn take(&mut self, most: usize) -> Vec<Loss> {
         self.0.drain(..most.min(self.0.len())).collect()
     }
 
     /// Whether there is nothing to tell.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
@@ -137,12 +132,7 @@ mod tests {
     use super::*;
 
     fn loss(first: u64, last: u64, reason: Reason) -> Loss {
-        Loss {
-            first,
-            last,
-            count: last - first + 1,
-            reason,
-        }
+        Loss { first, last, count: last - first + 1, reason }
     }
 
     fn all_of(losses: &[Loss]) -> Vec<Loss> {
@@ -153,35 +143,19 @@ mod tests {
 
     #[test]
     fn neighbours_with_one_reason_are_one_range() {
-        let one_by_one: Vec<Loss> = [3, 4, 6, 5, 2, 9]
-            .map(|sequence| Loss::of_one(sequence, QueueFull))
-            .into();
-        assert_eq!(
-            all_of(&one_by_one),
-            [loss(2, 6, QueueFull), loss(9, 9, QueueFull)]
-        );
-        let reasons = [
-            loss(2, 2, QueueFull),
-            loss(3, 3, TooLarge),
-            loss(4, 4, QueueFull),
-        ];
+        let one_by_one: Vec<Loss> =
+            [3, 4, 6, 5, 2, 9].map(|sequence| Loss::of_one(sequence, QueueFull)).into();
+        assert_eq!(all_of(&one_by_one), [loss(2, 6, QueueFull), loss(9, 9, QueueFull)]);
+        let reasons = [loss(2, 2, QueueFull), loss(3, 3, TooLarge), loss(4, 4, QueueFull)];
         assert_eq!(all_of(&reasons), reasons);
     }
 
     #[test]
     fn what_overlaps_is_joined() {
-        let wide = Loss {
-            count: 3,
-            ..loss(10, 30, QueueFull)
-        };
+        let wide = Loss { count: 3, ..loss(10, 30, QueueFull) };
         assert_eq!(
             all_of(&[wide, loss(40, 41, TooLarge), loss(25, 40, TooLarge)]),
-            [Loss {
-                first: 10,
-                last: 41,
-                count: 3 + 2 + 16,
-                reason: Several
-            }]
+            [Loss { first: 10, last: 41, count: 3 + 2 + 16, reason: Several }]
         );
     }
 

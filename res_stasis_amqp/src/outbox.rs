@@ -33,7 +33,7 @@ use room::{After, Room};
 
 /// What happens to a new event for which there is no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Overflow {
+pub(crate) enum Overflow {
     /// It takes the place of the oldest queued ones.
     DropOldest,
     /// It is dropped.
@@ -42,7 +42,7 @@ pub enum Overflow {
 
 /// How much may be queued and in flight together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Events.
     pub events: usize,
     /// Bytes, by [`Event::cost`].
@@ -53,7 +53,7 @@ pub struct Limits {
 
 /// How much there is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Depth {
+pub(crate) struct Depth {
     /// Events that wait.
     pub queued_events: usize,
     /// Their bytes.
@@ -67,7 +67,7 @@ pub struct Depth {
 /// What became of all events there ever were:
 /// `numbered = settled + dropped + queued + in flight`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     /// The highest sequence number given.
     pub numbered: u64,
     /// Delivered.
@@ -77,7 +77,7 @@ pub struct Ledger {
 }
 
 /// The queue. Shared by all who push and the workers who take; one worker at a time has events.
-pub struct Outbox {
+pub(crate) struct Outbox {
     room: Mutex<Room>,
     wake: Box<dyn Fn() + Send + Sync>,
 }
@@ -86,19 +86,16 @@ impl Outbox {
     /// `wake` is called, without any lock held, when a worker that said it sleeps has something to
     /// take: on any thread, Asterisk's too. It must reach every worker of this outbox, and reach one
     /// that has said so but does not sleep yet (a permit, not an edge).
-    pub fn new(
+    pub(crate) fn new(
         limits: Limits,
         counters: Arc<Counters>,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> Self {
-        Self {
-            room: Mutex::new(Room::new(limits, counters)),
-            wake: Box::new(wake),
-        }
+        Self { room: Mutex::new(Room::new(limits, counters)), wake: Box::new(wake) }
     }
 
     /// Numbers an event and queues it, if there is room.
-    pub fn push(&self, event: Event) {
+    pub(crate) fn push(&self, event: Event) {
         let event = Arc::new(event);
         self.with_room(|room, after| room.push(event, after));
     }
@@ -106,7 +103,7 @@ impl Outbox {
     /// Moves up to `max_events` of at most `max_bytes` together to `into`, in order, and returns how
     /// many. An event larger than `max_bytes` goes alone. Nothing while another worker has events:
     /// two connections would mix up the order.
-    pub fn lease(
+    pub(crate) fn lease(
         &self,
         worker: u64,
         max_events: usize,
@@ -117,51 +114,52 @@ impl Outbox {
     }
 
     /// A leased event is delivered, or as good as. Ignored for one that `worker` does not have.
-    pub fn settle(&self, worker: u64, event: &Event) {
+    pub(crate) fn settle(&self, worker: u64, event: &Event) {
         self.with_room(|room, after| room.settle(worker, event, after));
     }
 
     /// A leased event can never be delivered: counted as dropped, and told of.
-    pub fn discard(&self, worker: u64, event: &Event, reason: Reason) {
+    pub(crate) fn discard(&self, worker: u64, event: &Event, reason: Reason) {
         self.with_room(|room, after| room.discard(worker, event, reason, after));
     }
 
     /// Leased events go back to where they were, before all that came later.
-    pub fn give_back(&self, worker: u64, mut events: Vec<Arc<Event>>) {
+    pub(crate) fn give_back(&self, worker: u64, mut events: Vec<Arc<Event>>) {
         events.sort_unstable_by_key(|event| event.sequence);
         self.with_room(|room, after| room.give_back(worker, events, after));
     }
 
     /// Says that `worker` is about to sleep. False if there is something for it to take; after true
     /// it is woken as soon as there is. The two are one step, so no wake-up can be lost between.
-    pub fn sleep_if_empty(&self, worker: u64) -> bool {
+    pub(crate) fn sleep_if_empty(&self, worker: u64) -> bool {
         self.with_room(|room, _| room.sleep_if_empty(worker))
     }
 
     /// New bounds. What is queued beyond them is dropped, from the end that `overflow` says.
-    pub fn set_limits(&self, limits: Limits) {
+    pub(crate) fn set_limits(&self, limits: Limits) {
         self.with_room(|room, after| room.set_limits(limits, after));
     }
 
     /// How much there is.
-    pub fn depth(&self) -> Depth {
+    pub(crate) fn depth(&self) -> Depth {
         self.room().depth()
     }
 
     /// What became of all events.
-    pub fn ledger(&self) -> Ledger {
+    #[cfg(test)]
+    pub(crate) fn ledger(&self) -> Ledger {
         self.room().ledger()
     }
 
     /// What is pushed from now on is dropped. Consumers are told of earlier losses while they still
     /// can be.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.report_losses();
         self.with_room(|room, _| room.close());
     }
 
-    /// Drops all there is, in flight too, and returns how many events that were.
-    pub fn abandon(&self, reason: Reason) -> usize {
+    /// Closes, drops all there is, in flight too, and returns how many events that were.
+    pub(crate) fn abandon(&self, reason: Reason) -> usize {
         self.with_room(|room, after| room.abandon(reason, after))
     }
 
@@ -192,10 +190,7 @@ impl Outbox {
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.unwrap_or_default().as_secs();
-        let reports: Vec<_> = losses
-            .iter()
-            .map(|loss| Arc::new(Event::lost(loss, now)))
-            .collect();
+        let reports: Vec<_> = losses.iter().map(|loss| Arc::new(Event::lost(loss, now))).collect();
         let mut after = After::default();
         let mut room = self.room();
         for report in reports {
@@ -216,8 +211,6 @@ impl Outbox {
 
 impl fmt::Debug for Outbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outbox")
-            .field("depth", &self.depth())
-            .finish_non_exhaustive()
+        f.debug_struct("Outbox").field("depth", &self.depth()).finish_non_exhaustive()
     }
 }

@@ -5,21 +5,21 @@
 
 /// A name in which each `*` stands for any text, also none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pattern(String);
+pub(crate) struct Pattern(String);
 
 impl Pattern {
     /// Every text is a pattern.
-    pub fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         Self(text.to_owned())
     }
 
     /// Whether all of `name` fits.
-    pub fn fits(&self, name: &str) -> bool {
+    pub(crate) fn fits(&self, name: &str) -> bool {
         self.fits_by(name, |one, other| one == other)
     }
 
     /// As [`Pattern::fits`], whatever the case of ASCII letters.
-    pub fn fits_any_case(&self, name: &str) -> bool {
+    pub(crate) fn fits_any_case(&self, name: &str) -> bool {
         self.fits_by(name, |one, other| one.eq_ignore_ascii_case(other))
     }
 

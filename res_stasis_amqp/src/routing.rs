@@ -10,20 +10,20 @@
 use crate::short_text::ShortText;
 
 /// Events about the publishing itself.
-pub const META: &str = "stasis.meta";
+pub(crate) const META: &str = "stasis.meta";
 
 /// `stasis.app.<application>`: what a Stasis application is told.
-pub fn application(name: &str) -> ShortText {
+pub(crate) fn application(name: &str) -> ShortText {
     ShortText::lowered("stasis.app.", name)
 }
 
 /// `stasis.channel.<event>`: what Asterisk says of channels.
-pub fn channel(event: &str) -> ShortText {
+pub(crate) fn channel(event: &str) -> ShortText {
     ShortText::lowered("stasis.channel.", event)
 }
 
 /// `ami.<event>`: a manager event.
-pub fn ami(event: &str) -> ShortText {
+pub(crate) fn ami(event: &str) -> ShortText {
     ShortText::lowered("ami.", event)
 }
 
@@ -33,11 +33,11 @@ mod tests {
 
     #[test]
     fn keys_are_those_of_the_c_modules() {
-        assert_eq!(application("MyApp").as_str(), "stasis.app.myapp");
+        assert_eq!(*application("MyApp"), *"stasis.app.myapp");
         let varset = channel("ChannelVarset");
-        assert_eq!(varset.as_str(), "stasis.channel.channelvarset");
-        assert_eq!(ami("UserEvent").as_str(), "ami.userevent");
-        assert_eq!(application("École.X").as_str(), "stasis.app.École.x");
+        assert_eq!(*varset, *"stasis.channel.channelvarset");
+        assert_eq!(*ami("UserEvent"), *"ami.userevent");
+        assert_eq!(*application("École.X"), *"stasis.app.École.x");
         assert_eq!(application(&"A".repeat(400)).len(), 255);
     }
 }

@@ -12,26 +12,21 @@ const MOST: usize = 255;
 /// UTF-8 of at most 255 bytes. AMQP libraries panic or fail on more, and some names come from
 /// dialplan and ARI clients, so what is longer is cut here, once.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ShortText(Box<str>);
+pub(crate) struct ShortText(Box<str>);
 
 impl ShortText {
     /// `text`, cut before the character that would pass the limit.
-    pub fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         Self(cut(text).into())
     }
 
     /// `prefix` and `name` together, ASCII letters of `name` in lower case, cut likewise.
-    pub fn lowered(prefix: &str, name: &str) -> Self {
+    pub(crate) fn lowered(prefix: &str, name: &str) -> Self {
         let mut text = String::with_capacity(prefix.len() + name.len());
         text.push_str(prefix);
         text.extend(name.chars().map(|letter| letter.to_ascii_lowercase()));
         text.truncate(cut(&text).len());
         Self(text.into_boxed_str())
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 }
 
@@ -67,7 +62,7 @@ mod tests {
         assert_eq!(ShortText::new(&"x".repeat(256)).len(), 255);
         // 255 is odd, so the 128th two-byte letter does not fit.
         assert_eq!(*ShortText::new(&"é".repeat(300)), *"é".repeat(127));
-        assert_eq!(ShortText::new("").as_str(), "");
+        assert!(ShortText::new("").is_empty());
         let key = ShortText::lowered("stasis.app.", &"É".repeat(300));
         assert_eq!(*key, *format!("stasis.app.{}", "É".repeat(122)));
     }

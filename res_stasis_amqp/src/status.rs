@@ -7,12 +7,10 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
-pub use crate::counters::Counters;
-
 /// Where a connection stands. Two states are equal if an operator would read the same of them, so
 /// that a failure which repeats is one state, and one line in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ConnectionState {
+pub(crate) enum ConnectionState {
     /// Nothing is to be connected to yet.
     Idle,
     /// A broker is being reached.
@@ -77,7 +75,7 @@ pub enum ConnectionState {
 
 impl ConnectionState {
     /// A few words, stable: for lists, metrics and tests.
-    pub fn word(&self) -> &'static str {
+    pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::Idle => "idle",
             Self::Connecting { .. } => "connecting",
@@ -96,7 +94,7 @@ impl ConnectionState {
     }
 
     /// Why it does not work, if it does not and will be tried again.
-    pub fn failure(&self) -> Option<&str> {
+    pub(crate) fn failure(&self) -> Option<&str> {
         match self {
             Self::Unreachable { reason }
             | Self::TlsFailed { reason }
@@ -133,14 +131,12 @@ impl fmt::Display for ConnectionState {
                 " ({reason}); check ca_file, cert_file and key_file, and the name in the url"
             ),
             Self::LoginRefused { reason } => write!(f, " ({reason}); check user and password"),
-            Self::VhostRefused { reason } => write!(
-                f,
-                " ({reason}); check the vhost and the user's permissions on it"
-            ),
-            Self::ExchangeMissing { exchange, reason } => write!(
-                f,
-                ": '{exchange}' ({reason}); create it or set declare_exchange = yes"
-            ),
+            Self::VhostRefused { reason } => {
+                write!(f, " ({reason}); check the vhost and the user's permissions on it")
+            }
+            Self::ExchangeMissing { exchange, reason } => {
+                write!(f, ": '{exchange}' ({reason}); create it or set declare_exchange = yes")
+            }
             Self::ExchangeRefused { exchange, reason } => write!(
                 f,
                 ": '{exchange}' ({reason}); match exchange_type to what there is, or permit the \
@@ -155,7 +151,7 @@ impl fmt::Display for ConnectionState {
 
 /// All that is known of a connection at one moment.
 #[derive(Debug, Clone)]
-pub struct ConnectionReport {
+pub(crate) struct ConnectionReport {
     /// Where it stands.
     pub state: ConnectionState,
     /// Since when: a failure that only changes its reason keeps its time.
@@ -174,7 +170,7 @@ pub struct ConnectionReport {
 
 impl ConnectionReport {
     /// The state's sentence, and for a failure when it is tried again, as of `now`.
-    pub fn sentence(&self, now: Instant) -> String {
+    pub(crate) fn sentence(&self, now: Instant) -> String {
         let Some(next) = self.next_attempt else {
             return self.state.to_string();
         };
@@ -188,7 +184,7 @@ impl ConnectionReport {
 
 /// One connection's status: written by the thread that keeps the connection, read by CLI and ARI.
 #[derive(Debug)]
-pub struct ConnectionStatus(Mutex<Inner>);
+pub(crate) struct ConnectionStatus(Mutex<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -216,7 +212,7 @@ impl Default for ConnectionStatus {
 impl ConnectionStatus {
     /// Puts it in `state`; true if that is another than before. A failure's reason is the last error
     /// from here on.
-    pub fn enter(&self, state: ConnectionState) -> bool {
+    pub(crate) fn enter(&self, state: ConnectionState) -> bool {
         let now = SystemTime::now();
         let mut inner = self.inner();
         let report = &mut inner.report;
@@ -236,13 +232,13 @@ impl ConnectionStatus {
     }
 
     /// When the failure that was entered will be tried again. Entering any state forgets it.
-    pub fn retry_at(&self, next_attempt: Instant) {
+    pub(crate) fn retry_at(&self, next_attempt: Instant) {
         self.inner().report.next_attempt = Some(next_attempt);
     }
 
     /// A broker has accepted us; `server` is its product and version. True if it is not the first
     /// time. The state is entered apart: the exchange may yet be refused.
-    pub fn logged_in(&self, server: &str) -> bool {
+    pub(crate) fn logged_in(&self, server: &str) -> bool {
         let mut inner = self.inner();
         let again = std::mem::replace(&mut inner.was_connected, true);
         inner.report.server = (!server.is_empty()).then(|| server.to_owned());
@@ -251,17 +247,12 @@ impl ConnectionStatus {
     }
 
     /// Notes something that went wrong without a change of state.
-    pub fn note_error(&self, text: &str) {
+    pub(crate) fn note_error(&self, text: &str) {
         self.inner().report.last_error = Some((text.to_owned(), SystemTime::now()));
     }
 
-    /// Where it stands.
-    pub fn state(&self) -> ConnectionState {
-        self.inner().report.state.clone()
-    }
-
     /// All that is known.
-    pub fn report(&self) -> ConnectionReport {
+    pub(crate) fn report(&self) -> ConnectionReport {
         self.inner().report.clone()
     }
 
@@ -281,41 +272,23 @@ mod tests {
     }
 
     fn lost(reason: &str) -> ConnectionState {
-        ConnectionState::Lost {
-            reason: text(reason),
-        }
+        ConnectionState::Lost { reason: text(reason) }
     }
 
     fn connected() -> ConnectionState {
-        ConnectionState::Connected {
-            url: text("amqp://bob@h:5672/"),
-        }
+        ConnectionState::Connected { url: text("amqp://bob@h:5672/") }
     }
 
     fn failures() -> Vec<ConnectionState> {
         let reason = text("the reason");
         let exchange = text("wazo");
         vec![
-            ConnectionState::Unreachable {
-                reason: reason.clone(),
-            },
-            ConnectionState::TlsFailed {
-                reason: reason.clone(),
-            },
-            ConnectionState::LoginRefused {
-                reason: reason.clone(),
-            },
-            ConnectionState::VhostRefused {
-                reason: reason.clone(),
-            },
-            ConnectionState::ExchangeMissing {
-                exchange: exchange.clone(),
-                reason: reason.clone(),
-            },
-            ConnectionState::ExchangeRefused {
-                exchange,
-                reason: reason.clone(),
-            },
+            ConnectionState::Unreachable { reason: reason.clone() },
+            ConnectionState::TlsFailed { reason: reason.clone() },
+            ConnectionState::LoginRefused { reason: reason.clone() },
+            ConnectionState::VhostRefused { reason: reason.clone() },
+            ConnectionState::ExchangeMissing { exchange: exchange.clone(), reason: reason.clone() },
+            ConnectionState::ExchangeRefused { exchange, reason: reason.clone() },
             ConnectionState::Lost { reason },
         ]
     }
@@ -327,9 +300,7 @@ mod tests {
             ConnectionState::Idle,
             ConnectionState::Connecting { url: text("u") },
             connected(),
-            ConnectionState::Blocked {
-                reason: text("low on memory"),
-            },
+            ConnectionState::Blocked { reason: text("low on memory") },
             ConnectionState::Stopping,
             ConnectionState::Stopped,
         ]);
@@ -372,7 +343,7 @@ mod tests {
         assert!(!status.enter(lost("reset")));
         assert!(status.enter(lost("timed out")));
         assert_eq!(status.report().since, since);
-        assert_eq!(status.state(), lost("timed out"));
+        assert_eq!(status.report().state, lost("timed out"));
     }
 
     #[test]
@@ -387,10 +358,9 @@ mod tests {
         assert_eq!(report.server.as_deref(), Some("RabbitMQ 4.3.6"));
         assert_eq!(report.url.as_deref(), Some("amqp://bob@h:5672/"));
         status.note_error("a publish was refused");
-        assert_eq!(
-            status.report().last_error.unwrap().0,
-            "a publish was refused"
-        );
+        let report = status.report();
+        assert_eq!(report.state, ConnectionState::Stopped);
+        assert_eq!(report.last_error.unwrap().0, "a publish was refused");
     }
 
     #[test]

@@ -61,11 +61,7 @@ pub struct KnownOption {
 impl KnownOption {
     /// A row of a table of options.
     pub const fn new(name: &'static str, default: &'static str, meaning: &'static str) -> Self {
-        Self {
-            name,
-            default,
-            meaning,
-        }
+        Self { name, default, meaning }
     }
 }
 

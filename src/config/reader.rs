@@ -31,20 +31,13 @@ impl<'a> Reader<'a> {
         table: &'static [KnownOption],
         report: &'a mut Report,
     ) -> Self {
-        Self {
-            section,
-            table,
-            report,
-            read: Vec::new(),
-        }
+        Self { section, table, report, read: Vec::new() }
     }
 
     /// The text of an option as it stands; an empty one is a value too.
     pub fn text(&mut self, name: &'static str) -> String {
         let default = self.default_of(name);
-        self.section
-            .entry(name)
-            .map_or_else(|| default.to_owned(), |entry| entry.value.clone())
+        self.section.entry(name).map_or_else(|| default.to_owned(), |entry| entry.value.clone())
     }
 
     /// A text that is hidden from here on; none when absent or empty.
@@ -85,9 +78,7 @@ impl<'a> Reader<'a> {
     /// One of some words, in any case. None only if the table's default is none of them.
     pub fn choice<T: Copy>(&mut self, name: &'static str, words: &[(&str, T)]) -> Option<T> {
         self.parsed(name, |text| {
-            let chosen = words
-                .iter()
-                .find(|(word, _)| text.eq_ignore_ascii_case(word));
+            let chosen = words.iter().find(|(word, _)| text.eq_ignore_ascii_case(word));
             let (_, value) = chosen.ok_or_else(|| {
                 let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
                 format!("must be one of {}", known.join(", "))
@@ -135,9 +126,7 @@ impl<'a> Reader<'a> {
 
     /// Whether the file has this option with a value.
     pub fn is_given(&self, name: &str) -> bool {
-        self.section
-            .entry(name)
-            .is_some_and(|entry| !entry.value.is_empty())
+        self.section.entry(name).is_some_and(|entry| !entry.value.is_empty())
     }
 
     /// Warns of an option, with its line if the file has it. `text` names the option.
@@ -152,12 +141,7 @@ impl<'a> Reader<'a> {
 
     /// Ends the reading: what the section has beyond the table is reported, with the nearest name.
     pub fn finish(self) {
-        let Self {
-            section,
-            table,
-            report,
-            read,
-        } = self;
+        let Self { section, table, report, read } = self;
         for entry in &section.entries {
             if table.iter().any(|row| is_named(row, &entry.name)) {
                 continue;
@@ -176,8 +160,7 @@ impl<'a> Reader<'a> {
 
     fn refuse(&mut self, entry: &Entry, reason: &str) {
         let Entry { name, value, line } = entry;
-        self.report
-            .error(self.section, *line, format!("{name} = '{value}': {reason}"));
+        self.report.error(self.section, *line, format!("{name} = '{value}': {reason}"));
     }
 
     fn default_of(&mut self, name: &'static str) -> &'static str {
@@ -205,10 +188,8 @@ fn open(row: &KnownOption) -> Option<&'static str> {
 }
 
 fn is_named(row: &KnownOption, name: &str) -> bool {
-    open(row).map_or_else(
-        || row.name.eq_ignore_ascii_case(name),
-        |prefix| after(name, prefix).is_some(),
-    )
+    open(row)
+        .map_or_else(|| row.name.eq_ignore_ascii_case(name), |prefix| after(name, prefix).is_some())
 }
 
 fn after<'a>(name: &'a str, prefix: &str) -> Option<&'a str> {
@@ -231,16 +212,8 @@ mod tests {
         KnownOption::new("meta_<key>", "", "anything"),
     ];
 
-    type Values = (
-        String,
-        u64,
-        Duration,
-        u64,
-        Option<u8>,
-        bool,
-        Option<Secret>,
-        Vec<(String, String)>,
-    );
+    type Values =
+        (String, u64, Duration, u64, Option<u8>, bool, Option<Secret>, Vec<(String, String)>);
 
     fn read(lines: &[(&str, &str)]) -> (Values, Report) {
         let section = section(lines);
@@ -249,10 +222,7 @@ mod tests {
         let values = (
             options.text("host"),
             options.integer("port", 1..=65535),
-            options.duration(
-                "timeout",
-                Duration::from_millis(100)..=Duration::from_secs(300),
-            ),
+            options.duration("timeout", Duration::from_millis(100)..=Duration::from_secs(300)),
             options.size("room", 65_536..),
             options.choice("mode", &[("fast", 1), ("slow", 2)]),
             options.yes_no("check"),
@@ -269,11 +239,7 @@ mod tests {
             value: (*value).to_owned(),
             line,
         });
-        Section {
-            name: "consul".into(),
-            file: "consul.conf".into(),
-            entries: entries.collect(),
-        }
+        Section { name: "consul".into(), file: "consul.conf".into(), entries: entries.collect() }
     }
 
     #[test]
@@ -354,10 +320,7 @@ mod tests {
         section.entries[0].line = 0;
         let mut report = Report::default();
         section.reader(&[], &mut report).finish();
-        assert_eq!(
-            report.warnings,
-            ["consul.conf: [consul]: unknown option 'prot'"]
-        );
+        assert_eq!(report.warnings, ["consul.conf: [consul]: unknown option 'prot'"]);
     }
 
     #[test]

@@ -60,17 +60,13 @@ pub fn yes_no(text: &str) -> Result<bool, String> {
 ///
 /// As [`duration`].
 pub fn integer(text: &str) -> Result<u64, String> {
-    text.parse()
-        .map_err(|_| "must be a whole number".to_owned())
+    text.parse().map_err(|_| "must be a whole number".to_owned())
 }
 
 /// Comma separated, blanks around the parts cut, empty parts left out.
 pub fn list(text: &str) -> Vec<String> {
     let parts = text.split(',').map(str::trim);
-    parts
-        .filter(|part| !part.is_empty())
-        .map(str::to_owned)
-        .collect()
+    parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 
 /// `value`, if `range` has it; `show` writes the bounds in the option's own unit.
@@ -90,14 +86,12 @@ pub fn within<T: PartialOrd>(
         Bound::Included(value) | Bound::Excluded(value) => Some(show(value)),
         Bound::Unbounded => None,
     };
-    Err(
-        match (bound(range.start_bound()), bound(range.end_bound())) {
-            (Some(low), Some(high)) => format!("must be between {low} and {high}"),
-            (Some(low), None) => format!("must be at least {low}"),
-            (None, Some(high)) => format!("must be at most {high}"),
-            (None, None) => "must be a number".to_owned(),
-        },
-    )
+    Err(match (bound(range.start_bound()), bound(range.end_bound())) {
+        (Some(low), Some(high)) => format!("must be between {low} and {high}"),
+        (Some(low), None) => format!("must be at least {low}"),
+        (None, Some(high)) => format!("must be at most {high}"),
+        (None, None) => "must be a number".to_owned(),
+    })
 }
 
 /// As [`duration`] reads it, in the largest unit that leaves no rest.
@@ -157,9 +151,7 @@ fn number_and_unit(text: &str) -> Option<(u64, &str)> {
 }
 
 fn factor(units: &[(&str, u64)], unit: &str) -> Option<u64> {
-    let (_, factor) = units
-        .iter()
-        .find(|(name, _)| unit.eq_ignore_ascii_case(name))?;
+    let (_, factor) = units.iter().find(|(name, _)| unit.eq_ignore_ascii_case(name))?;
     Some(*factor)
 }
 
@@ -167,10 +159,7 @@ fn show(value: u64, units: &[(&str, u64)]) -> String {
     units
         .iter()
         .find(|(_, factor)| value != 0 && value.is_multiple_of(*factor))
-        .map_or_else(
-            || value.to_string(),
-            |(name, factor)| format!("{}{name}", value / factor),
-        )
+        .map_or_else(|| value.to_string(), |(name, factor)| format!("{}{name}", value / factor))
 }
 
 #[cfg(test)]
@@ -209,17 +198,7 @@ mod tests {
             let value = Duration::from_millis(millis);
             assert_eq!(duration(&show_duration(&value)), Ok(value));
         }
-        for bytes in [
-            0,
-            1,
-            1023,
-            1024,
-            1536,
-            65_536,
-            1 << 20,
-            (1 << 30) + 1,
-            1 << 40,
-        ] {
+        for bytes in [0, 1, 1023, 1024, 1536, 65_536, 1 << 20, (1 << 30) + 1, 1 << 40] {
             assert_eq!(size(&show_size(&bytes)), Ok(bytes));
         }
         assert_eq!(show_duration(&Duration::from_secs(120)), "2m");
@@ -243,10 +222,7 @@ mod tests {
     fn ranges_name_their_bounds() {
         let show = |number: &u64| number.to_string();
         assert_eq!(within(7, &(1..=9), show), Ok(7));
-        assert_eq!(
-            within(99_999, &(1..=3600), show),
-            Err("must be between 1 and 3600".into())
-        );
+        assert_eq!(within(99_999, &(1..=3600), show), Err("must be between 1 and 3600".into()));
         assert_eq!(within(0, &(1..), show), Err("must be at least 1".into()));
     }
 

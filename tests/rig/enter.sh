@@ -35,7 +35,8 @@ root=$2
 shift 2
 binds=()
 while [[ ${1:-} == --bind ]]; do
-    binds+=("${2:?}")
+    [[ -e ${2%%:*} ]] || fail "${2%%:*} is not there to be bound"
+    binds+=("$2")
     shift 2
 done
 [[ ${1:-} == -- ]] || fail "a command must follow --"

@@ -93,9 +93,9 @@ provide_root() {
     SECONDS=0
     rm -rf --one-file-system "$root.new"
     if ! mmdebstrap "${arguments[@]}" "$root.new" 2>&1 | tee "$log" |
-        sed -un 's/^I: \(.*\)\.\.\.$/    \1/p'; then
+        sed -un '/received signal/d; s/^I: \(.*\)\.\.\.$/    \1/p'; then
         rm -rf --one-file-system "$root.new"
-        fail "$name root: $(grep '^E: ' "$log" | tail -n1 || true) (see $log)"
+        fail "$name root: $(sed -n '/^E: /{s///p;q}' "$log") (see $log)"
     fi
     {
         printf 'recipe=%s\nsuite=%s\npackages=%s\n' "$(recipe_hash)" "$suite" "${packages//,/ }"

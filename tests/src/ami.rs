@@ -49,9 +49,7 @@ impl Ami {
     pub fn login(port: u16, user: &str, password: &str) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port))
             .unwrap_or_else(|error| panic!("the manager interface on port {port}: {error}"));
-        let reader = stream
-            .try_clone()
-            .unwrap_or_else(|error| panic!("manager socket: {error}"));
+        let reader = stream.try_clone().unwrap_or_else(|error| panic!("manager socket: {error}"));
         let (response_sender, responses) = channel();
         let (event_sender, events) = channel();
         thread::spawn(move || gather(BufReader::new(reader), &response_sender, &event_sender));
@@ -62,11 +60,7 @@ impl Ami {
             next_id: AtomicU64::new(1),
         };
         let answer = session.action("Login", &[("Username", user), ("Secret", password)]);
-        assert_eq!(
-            answer.field("Response"),
-            "Success",
-            "manager login: {answer:?}"
-        );
+        assert_eq!(answer.field("Response"), "Success", "manager login: {answer:?}");
         session
     }
 
@@ -84,14 +78,9 @@ impl Ami {
         }
         text.push_str("\r\n");
         // One action at a time, so that a response is not taken by another thread.
-        let responses = self
-            .responses
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let responses = self.responses.lock().unwrap_or_else(PoisonError::into_inner);
         let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
-        stream
-            .write_all(text.as_bytes())
-            .unwrap_or_else(|error| panic!("action {name}: {error}"));
+        stream.write_all(text.as_bytes()).unwrap_or_else(|error| panic!("action {name}: {error}"));
         let deadline = Instant::now() + seconds(20);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -141,11 +130,7 @@ impl Ami {
 
     /// The events that have come so far.
     pub fn drain(&self) -> Vec<Block> {
-        self.events
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .try_iter()
-            .collect()
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).try_iter().collect()
     }
 }
 
@@ -165,20 +150,13 @@ fn gather(reader: impl BufRead, responses: &Sender<Block>, events: &Sender<Block
         let line = line.trim_end_matches('\r');
         if line.is_empty() {
             let whole = std::mem::take(&mut block);
-            let target = if whole.field("Event").is_empty() {
-                responses
-            } else {
-                events
-            };
+            let target = if whole.field("Event").is_empty() { responses } else { events };
             // Nobody reads any more: the session is being dropped.
             if !whole.0.is_empty() && target.send(whole).is_err() {
                 return;
             }
         } else if let Some((key, value)) = line.split_once(':') {
-            block.0.push((
-                key.to_owned(),
-                value.strip_prefix(' ').unwrap_or(value).to_owned(),
-            ));
+            block.0.push((key.to_owned(), value.strip_prefix(' ').unwrap_or(value).to_owned()));
         }
     }
 }

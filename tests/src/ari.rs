@@ -42,12 +42,7 @@ impl Reply {
     /// When the status is no 2xx.
     #[track_caller]
     pub fn ok(self) -> Value {
-        assert!(
-            (200..300).contains(&self.status),
-            "HTTP status {}: {}",
-            self.status,
-            self.body
-        );
+        assert!((200..300).contains(&self.status), "HTTP status {}: {}", self.status, self.body);
         self.body
     }
 }
@@ -61,12 +56,7 @@ impl Ari {
             .proxy(None)
             .build()
             .into();
-        Self {
-            agent,
-            port,
-            user: user.to_owned(),
-            password: password.to_owned(),
-        }
+        Self { agent, port, user: user.to_owned(), password: password.to_owned() }
     }
 
     /// The address of a path below `/ari`.
@@ -131,13 +121,7 @@ impl Ari {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Reply, ureq::Error> {
-        http(
-            &self.agent,
-            method,
-            &self.url(path),
-            (&self.user, &self.password),
-            body,
-        )
+        http(&self.agent, method, &self.url(path), (&self.user, &self.password), body)
     }
 
     /// Opens the event websocket as application `app` (several: comma separated).
@@ -175,28 +159,19 @@ pub(crate) fn http(
         .uri(url)
         .header("Authorization", format!("Basic {login}"));
     let mut answer = match body {
-        Some(body) => agent.run(
-            request
-                .header("Content-Type", "application/json")
-                .body(body.to_string())?,
-        )?,
+        Some(body) => {
+            agent.run(request.header("Content-Type", "application/json").body(body.to_string())?)?
+        }
         // Asterisk and RabbitMQ want a length with every POST and PUT.
         None if matches!(method, "POST" | "PUT") => agent.run(request.body(String::new())?)?,
         None => agent.run(request.body(())?)?,
     };
-    let text = answer
-        .body_mut()
-        .with_config()
-        .limit(256 << 20)
-        .read_to_string()?;
+    let text = answer.body_mut().with_config().limit(256 << 20).read_to_string()?;
     let body = match text.as_str() {
         "" => Value::Null,
         text => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())),
     };
-    Ok(Reply {
-        status: answer.status().as_u16(),
-        body,
-    })
+    Ok(Reply { status: answer.status().as_u16(), body })
 }
 
 /// Events from the websocket, gathered in the background.
@@ -213,25 +188,16 @@ impl AriEvents {
         let url = format!("ws://127.0.0.1:{}/ari/events?{query}", ari.port);
         let stream = TcpStream::connect(("127.0.0.1", ari.port))
             .unwrap_or_else(|error| panic!("{url}: {error}"));
-        let closing = stream
-            .try_clone()
-            .unwrap_or_else(|error| panic!("{url}: {error}"));
-        let mut request = url
-            .as_str()
-            .into_client_request()
-            .unwrap_or_else(|error| panic!("{url}: {error}"));
-        let login = format!("Basic {key}")
-            .parse()
-            .expect("base64 makes a valid header");
+        let closing = stream.try_clone().unwrap_or_else(|error| panic!("{url}: {error}"));
+        let mut request =
+            url.as_str().into_client_request().unwrap_or_else(|error| panic!("{url}: {error}"));
+        let login = format!("Basic {key}").parse().expect("base64 makes a valid header");
         request.headers_mut().insert("Authorization", login);
         let (socket, _) =
             tungstenite::client(request, stream).unwrap_or_else(|error| panic!("{url}: {error}"));
         let (sender, incoming) = channel();
         thread::spawn(move || gather(socket, &sender));
-        Self {
-            incoming,
-            closing: Arc::new(Mutex::new(Some(closing))),
-        }
+        Self { incoming, closing: Arc::new(Mutex::new(Some(closing))) }
     }
 
     /// The next event.
@@ -276,12 +242,7 @@ impl AriEvents {
 
     /// Ends the connection without a farewell, as a client that dies.
     pub fn cut(&self) {
-        if let Some(stream) = self
-            .closing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-        {
+        if let Some(stream) = self.closing.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = stream.shutdown(std::net::Shutdown::Both);
         }
     }
@@ -316,11 +277,7 @@ fn base64(bytes: &[u8]) -> String {
         .flat_map(|chunk| {
             let byte = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
             let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-            let third = if chunk.len() > 1 {
-                digit(bits >> 6)
-            } else {
-                '='
-            };
+            let third = if chunk.len() > 1 { digit(bits >> 6) } else { '=' };
             let fourth = if chunk.len() > 2 { digit(bits) } else { '=' };
             [digit(bits >> 18), digit(bits >> 12), third, fourth]
         })
@@ -331,13 +288,9 @@ fn base64(bytes: &[u8]) -> String {
 mod tests {
     #[test]
     fn base64_pads() {
-        for (plain, coded) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-        ] {
+        for (plain, coded) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")]
+        {
             assert_eq!(super::base64(plain.as_bytes()), coded);
         }
     }

@@ -24,12 +24,9 @@ impl Certificates {
     pub fn new() -> Self {
         let folder = Folder::new("tls");
         let certificates = Self { folder };
-        certificates.make("ca", &["-addext", "basicConstraints=critical,CA:TRUE"]);
+        certificates.make("ca", &["-addext", "keyUsage=critical,keyCertSign"]);
         let names = "subjectAltName=DNS:localhost,IP:127.0.0.1";
-        certificates.sign(
-            "server",
-            &["-addext", names, "-addext", "extendedKeyUsage=serverAuth"],
-        );
+        certificates.sign("server", &["-addext", names, "-addext", "extendedKeyUsage=serverAuth"]);
         certificates.sign("client", &["-addext", "extendedKeyUsage=clientAuth"]);
         certificates
     }
@@ -54,23 +51,14 @@ impl Certificates {
     }
 
     fn sign(&self, name: &str, more: &[&str]) {
-        let (ca, key) = (
-            self.ca().display().to_string(),
-            self.file("ca.key").display().to_string(),
-        );
-        self.make(name, &[&["-CA", &ca, "-CAkey", &key], more].concat());
+        let ca = self.ca().display().to_string();
+        let key = self.file("ca.key").display().to_string();
+        let signed = ["-CA", &ca, "-CAkey", &key, "-addext", "basicConstraints=critical,CA:FALSE"];
+        self.make(name, &[&signed, more].concat());
     }
 
     fn make(&self, name: &str, more: &[&str]) {
-        let ec = [
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-noenc",
-            "-days",
-            "30",
-        ];
+        let ec = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-days", "30"];
         Root::Testing
             .command("openssl")
             .bind(self.folder.path())

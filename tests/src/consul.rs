@@ -50,24 +50,15 @@ impl Consul {
             .args(["agent", "-dev", "-config-file"])
             .arg(file)
             .spawn("Consul", &folder.path().join("printed"));
-        let agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .proxy(None)
-            .build()
-            .into();
-        let consul = Self {
-            port: http_port,
-            agent,
-            process,
-            folder,
-        };
+        let agent =
+            ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().into();
+        let consul = Self { port: http_port, agent, process, folder };
         eventually("Consul to have a leader", seconds(30), || {
             let leader = consul.try_request("GET", "/v1/status/leader", None);
             match leader {
-                Ok(Reply {
-                    status: 200,
-                    body: Value::String(leader),
-                }) if !leader.is_empty() => Ok(()),
+                Ok(Reply { status: 200, body: Value::String(leader) }) if !leader.is_empty() => {
+                    Ok(())
+                }
                 other => Err(format!("{other:?}\n{}", tail(&consul.process.output(), 10))),
             }
         });

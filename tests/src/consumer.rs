@@ -54,10 +54,7 @@ impl Message {
 
     /// Header `name`: the event's.
     pub fn name(&self) -> &str {
-        self.headers
-            .get("name")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
+        self.headers.get("name").and_then(Value::as_str).unwrap_or_default()
     }
 
     /// Header `sequence`.
@@ -67,26 +64,16 @@ impl Message {
 
     /// Property `message_id`.
     pub fn message_id(&self) -> &str {
-        self.properties
-            .get("message_id")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
+        self.properties.get("message_id").and_then(Value::as_str).unwrap_or_default()
     }
 }
 
 /// What a consumer takes its messages from.
 enum Source {
     /// A queue of its own, bound to a durable exchange by routing keys.
-    Keys {
-        exchange: String,
-        kind: ExchangeKind,
-        keys: Vec<String>,
-    },
+    Keys { exchange: String, kind: ExchangeKind, keys: Vec<String> },
     /// A queue of its own, bound to a durable headers exchange.
-    Headers {
-        exchange: String,
-        arguments: FieldTable,
-    },
+    Headers { exchange: String, arguments: FieldTable },
     /// A queue that is there.
     Queue(String),
 }
@@ -119,14 +106,7 @@ impl Consumer {
             other => ExchangeKind::Custom(other.to_owned()),
         };
         let keys = keys.iter().map(|&key| key.to_owned()).collect();
-        Self::open(
-            url,
-            Source::Keys {
-                exchange: exchange.to_owned(),
-                kind,
-                keys,
-            },
-        )
+        Self::open(url, Source::Keys { exchange: exchange.to_owned(), kind, keys })
     }
 
     /// Binds a queue of its own to a headers exchange: what has `all` of these headers.
@@ -136,13 +116,7 @@ impl Consumer {
         for (name, value) in [("x-match", "all")].iter().chain(all) {
             arguments.insert((*name).into(), AMQPValue::LongString((*value).into()));
         }
-        Self::open(
-            url,
-            Source::Headers {
-                exchange: exchange.to_owned(),
-                arguments,
-            },
-        )
+        Self::open(url, Source::Headers { exchange: exchange.to_owned(), arguments })
     }
 
     /// Consumes a queue that is there.
@@ -158,9 +132,7 @@ impl Consumer {
         let (end_sender, end) = oneshot::channel();
         let url = url.to_owned();
         let thread = thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             match runtime {
                 Ok(runtime) => runtime.block_on(consume(&url, source, &ready_sender, sender, end)),
                 Err(error) => drop(ready_sender.send(Err(error.to_string()))),
@@ -171,11 +143,7 @@ impl Consumer {
             Ok(Err(error)) => panic!("the consumer does not start: {error}"),
             Err(error) => panic!("the consumer does not start within 20 s ({error})"),
         }
-        Self {
-            incoming: Mutex::new(incoming),
-            _end: end_sender,
-            thread: Some(thread),
-        }
+        Self { incoming: Mutex::new(incoming), _end: end_sender, thread: Some(thread) }
     }
 
     /// The next message.
@@ -286,17 +254,9 @@ async fn consume(
         let connection = Connection::connect(url, ConnectionProperties::default()).await?;
         let channel = connection.create_channel().await?;
         let queue = prepare(&channel, source).await?;
-        let options = BasicConsumeOptions {
-            no_ack: true,
-            ..Default::default()
-        };
+        let options = BasicConsumeOptions { no_ack: true, ..Default::default() };
         let consumer = channel
-            .basic_consume(
-                queue.as_str().into(),
-                "rig".into(),
-                options,
-                FieldTable::default(),
-            )
+            .basic_consume(queue.as_str().into(), "rig".into(), options, FieldTable::default())
             .await?;
         Ok::<_, lapin::Error>((connection, channel, consumer))
     };
@@ -329,39 +289,18 @@ async fn consume(
 async fn prepare(channel: &Channel, source: Source) -> lapin::Result<String> {
     let (exchange, kind, bindings) = match source {
         Source::Queue(name) => return Ok(name),
-        Source::Keys {
-            exchange,
-            kind,
-            keys,
-        } => (
-            exchange,
-            kind,
-            keys.into_iter()
-                .map(|key| (key, FieldTable::default()))
-                .collect(),
-        ),
-        Source::Headers {
-            exchange,
-            arguments,
-        } => (
-            exchange,
-            ExchangeKind::Headers,
-            vec![(String::new(), arguments)],
-        ),
+        Source::Keys { exchange, kind, keys } => {
+            (exchange, kind, keys.into_iter().map(|key| (key, FieldTable::default())).collect())
+        }
+        Source::Headers { exchange, arguments } => {
+            (exchange, ExchangeKind::Headers, vec![(String::new(), arguments)])
+        }
     };
-    let durable = ExchangeDeclareOptions {
-        durable: true,
-        ..Default::default()
-    };
+    let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
     let none = FieldTable::default;
-    channel
-        .exchange_declare(exchange.as_str().into(), kind, durable, none())
-        .await?;
+    channel.exchange_declare(exchange.as_str().into(), kind, durable, none()).await?;
     // RabbitMQ 4.3 refuses queues that are neither durable nor exclusive.
-    let exclusive = QueueDeclareOptions {
-        exclusive: true,
-        ..Default::default()
-    };
+    let exclusive = QueueDeclareOptions { exclusive: true, ..Default::default() };
     let queue = channel.queue_declare("".into(), exclusive, none()).await?;
     let queue = queue.name().to_string();
     for (key, arguments) in bindings {
@@ -414,11 +353,7 @@ fn message(delivery: Delivery) -> Message {
 }
 
 fn table(table: &FieldTable) -> Map<String, Value> {
-    table
-        .inner()
-        .iter()
-        .map(|(name, item)| (name.to_string(), value(item)))
-        .collect()
+    table.inner().iter().map(|(name, item)| (name.to_string(), value(item))).collect()
 }
 
 fn value(item: &AMQPValue) -> Value {

@@ -22,13 +22,9 @@ impl Folder {
     ///
     /// When it can't be made.
     pub fn new(kind: &str) -> Self {
-        // Short: the path of a Unix socket in it must fit into 108 bytes.
-        let base = std::env::temp_dir().join("constellation-rig");
-        SWEEP.call_once(|| sweep(&base));
+        SWEEP.call_once(sweep);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = base
-            .join(std::process::id().to_string())
-            .join(format!("{kind}-{number}"));
+        let path = own().join(format!("{kind}-{number}"));
         fs::create_dir_all(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         Self(path)
     }
@@ -63,23 +59,38 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        if std::env::var_os("RIG_KEEP").is_none() {
-            // What is left behind is swept by the next run.
-            let _ = fs::remove_dir_all(&self.0);
-        }
+        remove(&self.0);
+    }
+}
+
+/// Removes all folders of this process.
+pub(crate) fn remove_all() {
+    remove(&own());
+}
+
+// Short: the path of a Unix socket in it must fit into 108 bytes.
+fn base() -> PathBuf {
+    std::env::temp_dir().join("constellation-rig")
+}
+
+fn own() -> PathBuf {
+    base().join(std::process::id().to_string())
+}
+
+fn remove(path: &Path) {
+    if std::env::var_os("RIG_KEEP").is_none() {
+        // What is left behind is swept by the next run.
+        let _ = fs::remove_dir_all(path);
     }
 }
 
 /// Removes what processes that are gone have left (they were killed, or never dropped a server
 /// that is shared by all tests).
-fn sweep(base: &Path) {
-    let Ok(entries) = fs::read_dir(base) else {
-        return;
-    };
+fn sweep() {
+    let Ok(entries) = fs::read_dir(base()) else { return };
     for entry in entries.flatten() {
-        let owner = entry.file_name();
-        if !Path::new("/proc").join(&owner).exists() {
-            let _ = fs::remove_dir_all(entry.path());
+        if !Path::new("/proc").join(entry.file_name()).exists() {
+            remove(&entry.path());
         }
     }
 }

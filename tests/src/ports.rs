@@ -34,10 +34,7 @@ pub fn block(count: u16) -> u16 {
             return first;
         }
     }
-    panic!(
-        "no {count} free ports between {FIRST} and {}",
-        FIRST + COUNT
-    );
+    panic!("no {count} free ports between {FIRST} and {}", FIRST + COUNT);
 }
 
 fn is_free(port: u16) -> bool {

@@ -3,6 +3,7 @@
 
 //! A child process that never outlives its owner.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -17,6 +18,21 @@ pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process};
 
 use crate::wait::{eventually, poll};
+
+static LIVING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+/// Kills all servers of this process, waits for their ends and removes all folders: for a program
+/// that is about to exit without dropping them.
+pub fn end_all() {
+    let living = LIVING.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    for &pid in &living {
+        send(pid, Signal::KILL);
+    }
+    // What nobody has waited for stays as a zombie, but does nothing any more.
+    let is_over = |pid: &u32| field(*pid, "State:").is_none_or(|state| state == "Z");
+    let _ = poll(Duration::from_secs(10), || living.iter().all(is_over).then_some(()).ok_or(()));
+    crate::folder::remove_all();
+}
 
 /// A running server: killed and waited for on drop. It also dies when this process does, however
 /// that ends (see [`guarded`]).
@@ -49,13 +65,10 @@ impl Process {
             .and_then(|file| Ok((file.try_clone()?, file)))
             .unwrap_or_else(|error| panic!("{name}: {}: {error}", output.display()));
         // Its own group: Ctrl-C in a terminal is for us, and we end our servers in order.
-        command
-            .stdin(Stdio::null())
-            .stdout(stdout)
-            .stderr(stderr)
-            .process_group(0);
+        command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).process_group(0);
         let child = spawn_from_lasting_thread(command)
             .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        LIVING.lock().unwrap_or_else(PoisonError::into_inner).insert(child.id());
         Self {
             name: name.to_owned(),
             pid: child.id(),
@@ -78,10 +91,8 @@ impl Process {
     pub fn signal(&self, signal: Signal) {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         // Only while it is not yet waited for is the id surely its own.
-        if matches!(child.try_wait(), Ok(None))
-            && let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw)
-        {
-            let _ = kill_process(pid, signal);
+        if matches!(child.try_wait(), Ok(None)) {
+            send(self.pid, signal);
         }
     }
 
@@ -110,13 +121,13 @@ impl Process {
 
     /// Resident memory in bytes; 0 when it has ended.
     pub fn rss_bytes(&self) -> u64 {
-        let kilobytes = self.status_field("VmRSS:").unwrap_or_default();
-        kilobytes * 1024
+        let kilobytes: Option<u64> = field(self.pid, "VmRSS:").and_then(|text| text.parse().ok());
+        kilobytes.unwrap_or_default() * 1024
     }
 
     /// The number of its threads; 0 when it has ended.
     pub fn threads(&self) -> usize {
-        usize::try_from(self.status_field("Threads:").unwrap_or_default()).unwrap_or(usize::MAX)
+        field(self.pid, "Threads:").and_then(|text| text.parse().ok()).unwrap_or_default()
     }
 
     /// The number of its open files; 0 when it has ended.
@@ -129,12 +140,8 @@ impl Process {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
         // After the name, which is in brackets and may hold anything: fields 14 and 15 of proc(5).
         let after_name = stat.rsplit(')').next().unwrap_or_default();
-        let ticks: u64 = after_name
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .flat_map(str::parse::<u64>)
-            .sum();
+        let ticks: u64 =
+            after_name.split_whitespace().skip(11).take(2).flat_map(str::parse::<u64>).sum();
         // Linux shows 100 ticks a second to every program.
         Duration::from_millis(ticks * 10)
     }
@@ -146,17 +153,27 @@ impl Process {
             .lines()
             .any(|line| line.trim_end_matches(" (deleted)").ends_with(name))
     }
+}
 
-    fn status_field(&self, name: &str) -> Option<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        line.split_whitespace().next()?.parse().ok()
+/// Sends a signal to any process; nothing happens when there is none.
+pub fn send(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        // It has just ended: nothing to signal.
+        let _ = kill_process(pid, signal);
     }
+}
+
+/// The first word of a field of `/proc/<pid>/status`.
+fn field(pid: u32, name: &str) -> Option<String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let value = status.lines().find_map(|line| line.strip_prefix(name))?;
+    value.split_whitespace().next().map(str::to_owned)
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
+        LIVING.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.pid);
     }
 }
 

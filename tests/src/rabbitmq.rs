@@ -49,10 +49,7 @@ impl Broker {
     #[track_caller]
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Broker> = OnceLock::new();
-        SHARED.get_or_init(|| Self {
-            shared: true,
-            ..Self::own()
-        })
+        SHARED.get_or_init(|| Self { shared: true, ..Self::own() })
     }
 
     /// A broker to stop, kill, freeze and fill.
@@ -91,12 +88,7 @@ impl Broker {
         // In the foreground and ours: else the server starts one that outlives everything.
         let port_mapper = Root::Testing
             .command("epmd")
-            .args([
-                "-address",
-                "127.0.0.1",
-                "-port",
-                &ports.port_mapper.to_string(),
-            ])
+            .args(["-address", "127.0.0.1", "-port", &ports.port_mapper.to_string()])
             .spawn("epmd", &folder.path().join("epmd.printed"));
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
@@ -132,17 +124,10 @@ impl Broker {
         eventually("RabbitMQ to serve", seconds(120), || {
             let ended = self.server().as_ref().and_then(Process::ended);
             if let Some(status) = ended {
-                panic!(
-                    "RabbitMQ ended while starting ({status}):\n{}",
-                    tail(&self.log(), 30)
-                );
+                panic!("RabbitMQ ended while starting ({status}):\n{}", tail(&self.log(), 30));
             }
-            match self.try_api("GET", "/health/checks/node-is-ready-to-serve", None) {
+            match self.try_api("GET", "/health/checks/ready-to-serve-clients", None) {
                 Ok(Reply { status: 200, .. }) => Ok(()),
-                // Before 4.2 there is no such check; then the listeners are the sign.
-                Ok(Reply { status: 404, .. }) => TcpStream::connect(("127.0.0.1", self.ports.amqp))
-                    .map(drop)
-                    .map_err(|error| error.to_string()),
                 other => Err(format!("{other:?}\n{}", tail(&self.log(), 3))),
             }
         });
@@ -156,12 +141,7 @@ impl Broker {
     #[track_caller]
     pub fn start_without_waiting(&self) {
         let mut server = self.server();
-        assert!(
-            server
-                .as_ref()
-                .is_none_or(|server| server.ended().is_some()),
-            "RabbitMQ runs"
-        );
+        assert!(server.as_ref().is_none_or(|server| server.ended().is_some()), "RabbitMQ runs");
         let program = self
             .command("/usr/lib/rabbitmq/bin/rabbitmq-server")
             // The script then becomes the server, so that signals reach it.
@@ -198,20 +178,13 @@ impl Broker {
     /// Its log so far.
     pub fn log(&self) -> String {
         let log = std::fs::read(self.folder.path().join("log/rabbit.log")).unwrap_or_default();
-        let printed = self
-            .server()
-            .as_ref()
-            .map(Process::output)
-            .unwrap_or_default();
+        let printed = self.server().as_ref().map(Process::output).unwrap_or_default();
         printed + &String::from_utf8_lossy(&log)
     }
 
     /// Its process id, while it runs.
     pub fn pid(&self) -> Option<u32> {
-        self.server()
-            .as_ref()
-            .filter(|server| server.ended().is_none())
-            .map(Process::pid)
+        self.server().as_ref().filter(|server| server.ended().is_none()).map(Process::pid)
     }
 
     /// Its folder.
@@ -246,9 +219,7 @@ impl Broker {
     /// When it has none.
     #[track_caller]
     pub fn certificates(&self) -> &Certificates {
-        self.certificates
-            .as_ref()
-            .expect("a broker made by with_tls")
+        self.certificates.as_ref().expect("a broker made by with_tls")
     }
 
     /// A new virtual host with a user who may do everything in it.
@@ -267,8 +238,7 @@ impl Broker {
             user: name.to_owned(),
             password: format!("{name}-password"),
         };
-        self.api("PUT", &format!("/vhosts/{name}"), Some(&json!({})))
-            .ok();
+        self.api("PUT", &format!("/vhosts/{name}"), Some(&json!({}))).ok();
         tenant.set_password(&tenant.password);
         tenant.set_permissions(".*", ".*", ".*");
         tenant
@@ -363,12 +333,7 @@ const ERLANG: &str = "+S 2:2 +SDio 2 +sbwt none +sbwtdcpu none +sbwtdio none \
                       -kernel inet_dist_use_interface {127,0,0,1}";
 
 fn written(ports: Ports, certificates: Option<&Certificates>) -> String {
-    let Ports {
-        amqp,
-        amqps,
-        management,
-        ..
-    } = ports;
+    let Ports { amqp, amqps, management, .. } = ports;
     let (user, password) = ADMIN;
     let mut text = format!(
         "listeners.tcp.1 = 127.0.0.1:{amqp}\n\
@@ -424,39 +389,21 @@ impl Tenant<'_> {
 
     /// Its address, with the password.
     pub fn url(&self) -> String {
-        let Self {
-            broker,
-            vhost,
-            user,
-            password,
-        } = self;
-        format!(
-            "amqp://{user}:{password}@127.0.0.1:{}/{vhost}",
-            broker.port()
-        )
+        let Self { broker, vhost, user, password } = self;
+        format!("amqp://{user}:{password}@127.0.0.1:{}/{vhost}", broker.port())
     }
 
     /// Its address on the TLS listener.
     pub fn tls_url(&self) -> String {
-        let Self {
-            broker,
-            vhost,
-            user,
-            password,
-        } = self;
-        format!(
-            "amqps://{user}:{password}@localhost:{}/{vhost}",
-            broker.tls_port()
-        )
+        let Self { broker, vhost, user, password } = self;
+        format!("amqps://{user}:{password}@localhost:{}/{vhost}", broker.tls_port())
     }
 
     /// Changes the user's password on the broker.
     #[track_caller]
     pub fn set_password(&self, password: &str) {
         let user = json!({"password": password, "tags": ""});
-        self.broker
-            .api("PUT", &format!("/users/{}", self.user), Some(&user))
-            .ok();
+        self.broker.api("PUT", &format!("/users/{}", self.user), Some(&user)).ok();
     }
 
     /// Sets what the user may configure, write and read (regular expressions).
@@ -471,12 +418,7 @@ impl Tenant<'_> {
     #[track_caller]
     pub fn declare_exchange(&self, name: &str, kind: &str) {
         let exchange = json!({"type": kind, "durable": true});
-        self.api(
-            "PUT",
-            &format!("/exchanges/{}/{name}", self.vhost),
-            Some(&exchange),
-        )
-        .ok();
+        self.api("PUT", &format!("/exchanges/{}/{name}", self.vhost), Some(&exchange)).ok();
     }
 
     /// What the broker knows of an exchange; `None` when there is none.
@@ -489,28 +431,21 @@ impl Tenant<'_> {
     /// Deletes an exchange.
     #[track_caller]
     pub fn delete_exchange(&self, name: &str) {
-        self.api("DELETE", &format!("/exchanges/{}/{name}", self.vhost), None)
-            .ok();
+        self.api("DELETE", &format!("/exchanges/{}/{name}", self.vhost), None).ok();
     }
 
     /// Declares a durable queue with arguments (`{}` for none).
     #[track_caller]
     pub fn declare_queue(&self, name: &str, arguments: &Value) {
         let queue = json!({"durable": true, "arguments": arguments});
-        self.api(
-            "PUT",
-            &format!("/queues/{}/{name}", self.vhost),
-            Some(&queue),
-        )
-        .ok();
+        self.api("PUT", &format!("/queues/{}/{name}", self.vhost), Some(&queue)).ok();
     }
 
     /// Binds a queue to an exchange by a routing key.
     #[track_caller]
     pub fn bind(&self, exchange: &str, queue: &str, key: &str) {
         let path = format!("/bindings/{}/e/{exchange}/q/{queue}", self.vhost);
-        self.api("POST", &path, Some(&json!({"routing_key": key})))
-            .ok();
+        self.api("POST", &path, Some(&json!({"routing_key": key}))).ok();
     }
 
     /// Takes up to `count` messages off a queue; `payload`, `routing_key`, `properties` of each.
@@ -526,7 +461,7 @@ impl Tenant<'_> {
     #[track_caller]
     pub fn publish(&self, exchange: &str, key: &str, headers: &Value, body: &str) -> bool {
         let message = json!({
-            "properties": {"headers": headers},
+            "properties": {"headers": headers, "delivery_mode": 2},
             "routing_key": key,
             "payload": body,
             "payload_encoding": "string",
@@ -556,8 +491,7 @@ impl Tenant<'_> {
     /// Deletes the virtual host, as an operator would.
     #[track_caller]
     pub fn delete_vhost(&self) {
-        self.api("DELETE", &format!("/vhosts/{}", self.vhost), None)
-            .ok();
+        self.api("DELETE", &format!("/vhosts/{}", self.vhost), None).ok();
     }
 
     fn api(&self, method: &str, path: &str, body: Option<&Value>) -> Reply {
@@ -569,12 +503,8 @@ impl Drop for Tenant<'_> {
     fn drop(&mut self) {
         // A test's own broker may be stopped or frozen, and is about to go with all it has.
         if self.broker.shared {
-            let _ = self
-                .broker
-                .try_api("DELETE", &format!("/vhosts/{}", self.vhost), None);
-            let _ = self
-                .broker
-                .try_api("DELETE", &format!("/users/{}", self.user), None);
+            let _ = self.broker.try_api("DELETE", &format!("/vhosts/{}", self.vhost), None);
+            let _ = self.broker.try_api("DELETE", &format!("/users/{}", self.user), None);
         }
     }
 }

@@ -25,26 +25,15 @@ pub fn leaks(log: impl BufRead, file: &str) -> Vec<Leak> {
         let [object, _, _, _, _, _, count, _] = fields[..] else {
             continue;
         };
-        match count {
-            "**constructor**" => {
-                living.insert(object.to_owned(), vec![line]);
-            }
-            "**destructor**" => {
-                living.remove(object);
-            }
-            // What was made before the log began has no line that makes it: not ours to judge.
-            _ => {
-                if let Some(history) = living.get_mut(object) {
-                    history.push(line);
-                }
-            }
+        if count.starts_with("**constructor**") {
+            living.insert(object.to_owned(), vec![line]);
+        } else if count.starts_with("**destructor**") {
+            living.remove(object);
+        } else if let Some(history) = living.get_mut(object) {
+            history.push(line);
         }
     }
-    let takes_part = |line: &String| {
-        line.split(',')
-            .nth(3)
-            .is_some_and(|name| name.contains(file))
-    };
+    let takes_part = |line: &String| line.split(',').nth(3).is_some_and(|name| name.contains(file));
     living
         .into_iter()
         .filter(|(_, history)| history.iter().any(takes_part))
@@ -59,19 +48,16 @@ mod tests {
     #[test]
     fn only_what_lives_and_is_the_files_is_a_leak() {
         let log = "\
-0x1,+1,7,res_x.c,10,load,**constructor**,made
-0x2,+1,7,res_x.c,11,load,**constructor**,made
-0x3,+1,7,other.c,11,load,**constructor**,made
+0x1,+1,7,res_x.c,10,load,**constructor**64**160**,made
+0x2,+1,7,res_x.c,11,load,**constructor**64**160**,made
+0x3,+1,7,other.c,11,load,**constructor**64**160**,made
 0x1,+1,7,res_x.c,12,use,1,a, b
 0x1,-1,7,res_x.c,13,use,2,
-0x2,-1,7,res_x.c,14,unload,**destructor**,
+0x2,-1,7,res_x.c,14,unload,**destructor**lock-state:used**,
 0x9,-1,7,res_x.c,14,unload,5,
 ";
         let leaks = leaks(log.as_bytes(), "res_x");
         assert_eq!(leaks.len(), 1);
-        assert_eq!(
-            (leaks[0].object.as_str(), leaks[0].history.len()),
-            ("0x1", 3)
-        );
+        assert_eq!((leaks[0].object.as_str(), leaks[0].history.len()), ("0x1", 3));
     }
 }

@@ -28,21 +28,35 @@ impl Root {
         }
     }
 
-    /// Its folder.
+    /// Its folder; it is made first where it is missing.
     ///
     /// # Panics
     ///
-    /// When it can't be provisioned.
+    /// When that fails.
     pub fn path(self) -> PathBuf {
-        provision();
+        self.provision();
         cache().join(self.name())
     }
 
-    /// The version of one of the servers in it, as Debian writes it.
-    pub fn version(self, package: &str) -> Option<String> {
-        let stamp = std::fs::read_to_string(self.path().join(".constellation")).ok()?;
-        let value = |line: &str| Some(line.strip_prefix(package)?.strip_prefix('=')?.to_owned());
-        stamp.lines().find_map(value)
+    /// The version of one of the servers in it, without Debian's additions: 22.10.1.
+    pub fn version(self, package: &str) -> String {
+        let stamp = std::fs::read_to_string(self.path().join(".constellation"));
+        let stamp = stamp.unwrap_or_default();
+        let value = |line: &str| line.strip_prefix(package)?.strip_prefix('=').map(str::to_owned);
+        let whole = stamp.lines().find_map(value).unwrap_or_default();
+        let upstream = whole.split_once(':').map_or(whole.as_str(), |(_, rest)| rest);
+        let is_part = |character: char| character.is_ascii_digit() || character == '.';
+        upstream.split(|character| !is_part(character)).next().unwrap_or_default().to_owned()
+    }
+
+    /// Once a process: nothing but a look at the stamp where the root is there.
+    fn provision(self) {
+        static DONE: [OnceLock<bool>; 2] = [OnceLock::new(), OnceLock::new()];
+        let done = DONE[self as usize].get_or_init(|| {
+            let script = Command::new(script("provision.sh")).arg(self.name()).status();
+            script.is_ok_and(|status| status.success())
+        });
+        assert!(*done, "no servers: tests/rig/provision.sh failed, its last line says why");
     }
 
     /// A command to run inside it.
@@ -58,14 +72,9 @@ impl Root {
 
 /// The cache folder: roots, and what `make up` leaves running.
 pub fn cache() -> PathBuf {
-    let set = |name| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let base = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
-    base.unwrap_or_else(|| panic!("neither XDG_CACHE_HOME nor HOME is set"))
-        .join("constellation")
+    base.unwrap_or_else(|| panic!("neither XDG_CACHE_HOME nor HOME is set")).join("constellation")
 }
 
 /// The checkout this library was built from.
@@ -76,20 +85,6 @@ pub fn checkout() -> &'static Path {
 
 fn script(name: &str) -> PathBuf {
     checkout().join("tests/rig").join(name)
-}
-
-/// Once a process: nothing but a look at the stamps where the roots are there.
-fn provision() {
-    static DONE: OnceLock<bool> = OnceLock::new();
-    let done = DONE.get_or_init(|| {
-        Command::new(script("provision.sh"))
-            .status()
-            .is_ok_and(|s| s.success())
-    });
-    assert!(
-        *done,
-        "no servers to test with: tests/rig/provision.sh failed, its last line says why"
-    );
 }
 
 /// A command inside a root: it sees the root read-only, and what is bound.
@@ -112,11 +107,7 @@ impl Inside {
     /// Adds several arguments.
     #[must_use]
     pub fn args(mut self, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> Self {
-        self.argv.extend(
-            arguments
-                .into_iter()
-                .map(|argument| argument.as_ref().to_owned()),
-        );
+        self.argv.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
         self
     }
 
@@ -148,21 +139,14 @@ impl Inside {
 
     /// The command line that does it, for a person to repeat.
     pub fn shown(&self) -> String {
-        let mut words = vec![
-            script("enter.sh").display().to_string(),
-            self.root.name().to_owned(),
-        ];
+        let mut words = vec![script("enter.sh").display().to_string(), self.root.name().to_owned()];
         for bind in &self.binds {
             words.push(format!("--bind {}", bind.display()));
         }
         words.push("--".to_owned());
         for word in &self.argv {
             let word = word.display().to_string();
-            words.push(if word.contains(' ') {
-                format!("'{word}'")
-            } else {
-                word
-            });
+            words.push(if word.contains(' ') { format!("'{word}'") } else { word });
         }
         words.join(" ")
     }
@@ -193,11 +177,7 @@ impl Inside {
         if output.status.success() {
             return Ok(stdout);
         }
-        Err(format!(
-            "{}: {stdout}{}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr)
-        ))
+        Err(format!("{}: {stdout}{}", output.status, String::from_utf8_lossy(&output.stderr)))
     }
 
     fn into_command(self) -> Command {

@@ -16,6 +16,9 @@ macro_rules! on_each_version {
 }
 
 mod boundary;
+mod broker;
 mod events;
+mod gate;
 mod pair;
 mod rig_itself;
+mod traffic;

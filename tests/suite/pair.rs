@@ -57,10 +57,15 @@ impl AmqpConf {
     }
 }
 
+/// Without the dialplan's own lines, which cost more than the events.
+const LOGGER: &str = "[general]\ndateformat = %F %T.%3q\n[logfiles]\n\
+                      full => notice,warning,error,debug\n";
+
 /// A node with the module in place and some extensions to call.
 pub(crate) fn node(version: Version, conf: &str) -> Builder {
     Asterisk::builder(version)
         .conf("amqp.conf", conf)
+        .conf("logger.conf", LOGGER)
         .extension("wait", &["Answer()", "Wait(60)"])
         .extension("set", &["Answer()", "Set(${NAME}=${VALUE})", "Wait(60)"])
         .extension(
@@ -75,6 +80,21 @@ pub(crate) fn node(version: Version, conf: &str) -> Builder {
                 "Wait(60)",
             ],
         )
+        .extension("stay", &["Answer()", "Wait(600)"])
+        .extension(
+            "steady",
+            &[
+                "Answer()",
+                "Set(I=0)",
+                "While($[${I} < ${COUNT}])",
+                "Set(I=$[${I} + 1])",
+                "GosubIf($[${I} % 100 = 0]?rest,1)",
+                "EndWhile()",
+                "Set(DONE=yes)",
+                "Wait(600)",
+            ],
+        )
+        .extension("rest", &["Wait(0.02)", "Return()"])
         .installed_module("res_stasis_amqp")
 }
 
@@ -90,9 +110,18 @@ impl Pair {
     }
 
     pub(crate) fn with(version: Version, change: impl FnOnce(AmqpConf) -> AmqpConf) -> Self {
+        Self::furnished(version, change, |builder| builder)
+    }
+
+    /// With more in the node than [`node`] has.
+    pub(crate) fn furnished(
+        version: Version,
+        change: impl FnOnce(AmqpConf) -> AmqpConf,
+        furnish: impl FnOnce(Builder) -> Builder,
+    ) -> Self {
         let tenant = Broker::shared().tenant();
         let conf = change(AmqpConf::new(&tenant.url())).text();
-        let asterisk = node(version, &conf).start();
+        let asterisk = furnish(node(version, &conf)).start();
         load(&asterisk);
         let pair = Self { tenant, asterisk };
         pair.wait_for_state("connected");

@@ -16,7 +16,7 @@ const HEARTBEAT_ADVISED: u16 = 5;
 
 /// A connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConnectionSettings {
+pub(crate) struct ConnectionSettings {
     /// The section's name.
     pub name: String,
     /// The brokers, to be tried in turn; at least one if there was no error.
@@ -33,7 +33,7 @@ pub struct ConnectionSettings {
 
 /// What TLS connections are made with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsSettings {
+pub(crate) struct TlsSettings {
     /// Certificates to trust; none: the system's.
     pub ca_file: Option<Pem>,
     /// The certificate to show; there is a key too then.
@@ -47,7 +47,7 @@ pub struct TlsSettings {
 /// A file of certificates or a key, with its contents, so that a reload notices a renewed one and a
 /// connection needs no disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pem {
+pub(crate) struct Pem {
     /// Where it was read.
     pub path: String,
     /// What is in it; hidden, since it may be a key.
@@ -81,10 +81,8 @@ pub(super) fn read(
         tls,
         max_frame_bytes: u32::try_from(frame).unwrap_or(u32::MAX),
         heartbeat,
-        connection_timeout: options.duration(
-            "connection_timeout",
-            Duration::from_millis(100)..=Duration::from_secs(300),
-        ),
+        connection_timeout: options
+            .duration("connection_timeout", Duration::from_millis(100)..=Duration::from_secs(300)),
     };
     options.finish();
     settings
@@ -120,18 +118,12 @@ fn password(
     let sources = [
         ("password_file", !path.is_empty()),
         ("password", plain.is_some()),
-        (
-            "url",
-            addresses.iter().any(|address| address.password.is_some()),
-        ),
+        ("url", addresses.iter().any(|address| address.password.is_some())),
     ];
     let given = sources.iter().filter(|(_, given)| *given);
     let given: Vec<&str> = given.map(|(name, _)| *name).collect();
     if let [first, _, ..] = given.as_slice() {
-        let text = format!(
-            "there is a password in {}; that in {first} applies",
-            given.join(", ")
-        );
+        let text = format!("there is a password in {}; that in {first} applies", given.join(", "));
         options.warn(first, text);
     }
     if path.is_empty() {
@@ -190,10 +182,7 @@ fn tls(options: &mut Reader<'_>, endpoints: &[Endpoint], read_file: ReadFile<'_>
     if !endpoints.is_empty() && !endpoints.iter().any(|endpoint| endpoint.tls) {
         for name in ["ca_file", "cert_file", "key_file", "verify"] {
             if options.is_given(name) {
-                options.warn(
-                    name,
-                    format!("{name} has no effect without an amqps:// url"),
-                );
+                options.warn(name, format!("{name} has no effect without an amqps:// url"));
             }
         }
     } else if !tls.verify {
@@ -214,10 +203,7 @@ fn pem(options: &mut Reader<'_>, name: &'static str, read_file: ReadFile<'_>) ->
         options.error(name, format!("{name} = '{path}': is empty"));
         return None;
     }
-    Some(Pem {
-        path,
-        text: Secret::new(text),
-    })
+    Some(Pem { path, text: Secret::new(text) })
 }
 
 fn file(

@@ -7,84 +7,42 @@
 use asterisk::config::KnownOption;
 
 /// The kinds of section and their options. `[general]` is known by its name, the others by `type`.
-pub const OPTIONS: &[(&str, &[KnownOption])] = &[
-    ("general", GENERAL),
-    ("connection", CONNECTION),
-    ("stasis", STASIS),
-];
+pub(crate) const OPTIONS: &[(&str, &[KnownOption])] =
+    &[("general", GENERAL), ("connection", CONNECTION), ("stasis", STASIS)];
 
 const fn option(name: &'static str, default: &'static str, meaning: &'static str) -> KnownOption {
     KnownOption::new(name, default, meaning)
 }
 
-pub(super) const GENERAL: &[KnownOption] = &[option(
-    "enabled",
-    "yes",
-    "Whether the module connects and publishes at all",
-)];
+pub(super) const GENERAL: &[KnownOption] =
+    &[option("enabled", "yes", "Whether the module connects and publishes at all")];
 
 pub(super) const CONNECTION: &[KnownOption] = &[
-    option(
-        "type",
-        "",
-        "\"connection\": the section is a connection named after it",
-    ),
+    option("type", "", "\"connection\": the section is a connection named after it"),
     option(
         "url",
         "",
         "amqp:// or amqps:// address of the broker; several, comma separated, are tried in turn",
     ),
     option("password", "", "Password, instead of one in the url"),
-    option(
-        "password_file",
-        "",
-        "File whose first line is the password; goes before the others",
-    ),
-    option(
-        "ca_file",
-        "",
-        "amqps: PEM certificates to trust, instead of the system's",
-    ),
-    option(
-        "cert_file",
-        "",
-        "amqps: PEM certificate to show to the broker",
-    ),
+    option("password_file", "", "File whose first line is the password; goes before the others"),
+    option("ca_file", "", "amqps: PEM certificates to trust, instead of the system's"),
+    option("cert_file", "", "amqps: PEM certificate to show to the broker"),
     option("key_file", "", "amqps: PEM key of cert_file"),
-    option(
-        "verify",
-        "yes",
-        "amqps: whether the broker must prove who it is",
-    ),
-    option(
-        "max_frame_bytes",
-        "131072",
-        "Largest AMQP frame to agree to, 4k to 1m",
-    ),
+    option("verify", "yes", "amqps: whether the broker must prove who it is"),
+    option("max_frame_bytes", "131072", "Largest AMQP frame to agree to, 4k to 1m"),
     option(
         "heartbeat_seconds",
         "10",
         "Heartbeat to ask for, 1 to 3600; a broker silent for two is given up",
     ),
-    option(
-        "connection_timeout",
-        "5s",
-        "Longest wait for a broker to accept, 100ms to 5m",
-    ),
+    option("connection_timeout", "5s", "Longest wait for a broker to accept, 100ms to 5m"),
 ];
 
 pub(super) const STASIS: &[KnownOption] = &[
     option("type", "", "\"stasis\": the section says what is published"),
-    option(
-        "connection",
-        "",
-        "The connection to publish on, by the name of its section",
-    ),
-    option(
-        "exchange",
-        "asterisk",
-        "The exchange to publish to; empty: the default exchange",
-    ),
+    option("connection", "", "The connection to publish on, by the name of its section"),
+    option("exchange", "asterisk", "The exchange to publish to; empty: the default exchange"),
     option("exchange_type", "topic", "topic, headers, fanout or direct"),
     option(
         "declare_exchange",
@@ -96,11 +54,7 @@ pub(super) const STASIS: &[KnownOption] = &[
         "yes",
         "yes: what the manager topic carries; all: every manager event; no",
     ),
-    option(
-        "publish_channel_events",
-        "yes",
-        "Whether to publish the events of channels",
-    ),
+    option("publish_channel_events", "yes", "Whether to publish the events of channels"),
     option(
         "exclude_events",
         "",
@@ -111,44 +65,16 @@ pub(super) const STASIS: &[KnownOption] = &[
         "",
         "The variables whose ChannelVarset is published, comma separated, * allowed; empty: all",
     ),
-    option(
-        "persistent",
-        "yes",
-        "Whether brokers write messages to disk (delivery mode 2)",
-    ),
-    option(
-        "confirms",
-        "yes",
-        "Whether brokers confirm each message (publisher confirms)",
-    ),
+    option("persistent", "yes", "Whether brokers write messages to disk (delivery mode 2)"),
+    option("confirms", "yes", "Whether brokers confirm each message (publisher confirms)"),
     option(
         "mandatory",
         "no",
         "Whether the broker gives back, to be counted, what no queue is bound for",
     ),
-    option(
-        "queue_max_events",
-        "100000",
-        "Events to hold in memory, 1 to 100000000",
-    ),
-    option(
-        "queue_max_bytes",
-        "256m",
-        "Bytes of events to hold in memory, from 64k",
-    ),
-    option(
-        "overflow",
-        "drop_oldest",
-        "What a full queue does: drop_oldest or drop_newest",
-    ),
-    option(
-        "spool_dir",
-        "",
-        "Directory for what memory cannot hold; empty: none",
-    ),
-    option(
-        "spool_max_bytes",
-        "1g",
-        "Bytes the spool may hold, from 64k",
-    ),
+    option("queue_max_events", "100000", "Events to hold in memory, 1 to 100000000"),
+    option("queue_max_bytes", "256m", "Bytes of events to hold in memory, from 64k"),
+    option("overflow", "drop_oldest", "What a full queue does: drop_oldest or drop_newest"),
+    option("spool_dir", "", "Directory for what memory cannot hold; empty: none"),
+    option("spool_max_bytes", "1g", "Bytes the spool may hold, from 64k"),
 ];

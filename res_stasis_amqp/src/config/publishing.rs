@@ -11,7 +11,7 @@ use crate::outbox::{Limits, Overflow};
 
 /// What is published and where to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StasisSettings {
+pub(crate) struct StasisSettings {
     /// The name of the connection; there is one of that name if there was no error.
     pub connection: String,
     /// The exchange; empty: the default one.
@@ -40,7 +40,7 @@ pub struct StasisSettings {
 
 /// A type of exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExchangeType {
+pub(crate) enum ExchangeType {
     /// By patterns of routing keys.
     Topic,
     /// By headers.
@@ -53,7 +53,7 @@ pub enum ExchangeType {
 
 impl ExchangeType {
     /// As AMQP has it.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Topic => "topic",
             Self::Headers => "headers",
@@ -65,7 +65,7 @@ impl ExchangeType {
 
 /// Which manager events are published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PublishAmi {
+pub(crate) enum PublishAmi {
     /// None.
     No,
     /// What the manager topic carries, as the C module.
@@ -76,7 +76,7 @@ pub enum PublishAmi {
 
 /// A spool on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SpoolSettings {
+pub(crate) struct SpoolSettings {
     /// Its directory.
     pub dir: String,
     /// What it may hold.
@@ -86,19 +86,13 @@ pub struct SpoolSettings {
 pub(super) fn read(section: &Section, report: &mut Report) -> StasisSettings {
     let mut options = section.reader(options::STASIS, report);
     options.text("type");
-    let types = [
-        ExchangeType::Topic,
-        ExchangeType::Headers,
-        ExchangeType::Fanout,
-        ExchangeType::Direct,
-    ];
+    let types =
+        [ExchangeType::Topic, ExchangeType::Headers, ExchangeType::Fanout, ExchangeType::Direct];
     let types = types.map(|one| (one.as_str(), one));
     let settings = StasisSettings {
         connection: options.text("connection"),
         exchange: options.text("exchange"),
-        exchange_type: options
-            .choice("exchange_type", &types)
-            .unwrap_or(ExchangeType::Topic),
+        exchange_type: options.choice("exchange_type", &types).unwrap_or(ExchangeType::Topic),
         declare_exchange: options.yes_no("declare_exchange"),
         publish_ami: publish_ami(&mut options),
         publish_channel_events: options.yes_no("publish_channel_events"),
@@ -128,24 +122,17 @@ fn publish_ami(options: &mut Reader<'_>) -> PublishAmi {
             Err(_) => Err("must be yes, no or all".to_owned()),
         }
     };
-    options
-        .parsed("publish_ami_events", parse)
-        .unwrap_or(PublishAmi::Yes)
+    options.parsed("publish_ami_events", parse).unwrap_or(PublishAmi::Yes)
 }
 
 fn limits(options: &mut Reader<'_>) -> Limits {
-    let overflows = [
-        ("drop_oldest", Overflow::DropOldest),
-        ("drop_newest", Overflow::DropNewest),
-    ];
+    let overflows = [("drop_oldest", Overflow::DropOldest), ("drop_newest", Overflow::DropNewest)];
     let events = options.integer("queue_max_events", 1..=100_000_000);
     let bytes = options.size("queue_max_bytes", 65_536..);
     Limits {
         events: usize::try_from(events).unwrap_or(usize::MAX),
         bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
-        overflow: options
-            .choice("overflow", &overflows)
-            .unwrap_or(Overflow::DropOldest),
+        overflow: options.choice("overflow", &overflows).unwrap_or(Overflow::DropOldest),
     }
 }
 

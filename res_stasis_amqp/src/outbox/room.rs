@@ -78,11 +78,7 @@ impl Room {
     pub(super) fn push(&mut self, mut event: Arc<Event>, after: &mut After) {
         self.number(&mut event);
         let cost = event.cost();
-        let Limits {
-            events,
-            bytes,
-            overflow,
-        } = self.limits;
+        let Limits { events, bytes, overflow } = self.limits;
         let beside_in_flight =
             self.in_flight.len() < events && cost <= bytes.saturating_sub(self.in_flight_bytes);
         if self.closed {
@@ -158,9 +154,7 @@ impl Room {
                 continue;
             }
             self.queued_bytes += event.cost();
-            let place = self
-                .queue
-                .partition_point(|other| other.sequence < event.sequence);
+            let place = self.queue.partition_point(|other| other.sequence < event.sequence);
             self.queue.insert(place, event);
         }
         after.news = true;
@@ -181,6 +175,8 @@ impl Room {
     pub(super) fn set_limits(&mut self, limits: Limits, after: &mut After) {
         self.limits = limits;
         self.trim(after);
+        let missing = limits.events.min(PLACES).saturating_sub(self.queue.len());
+        self.queue.reserve(missing);
     }
 
     pub(super) fn close(&mut self) {
@@ -188,11 +184,8 @@ impl Room {
     }
 
     pub(super) fn abandon(&mut self, reason: Reason, after: &mut After) -> usize {
-        let Depth {
-            queued_events,
-            in_flight_events,
-            ..
-        } = self.depth();
+        self.closed = true;
+        let Depth { queued_events, in_flight_events, .. } = self.depth();
         while let Some(event) = self.queue.pop_front() {
             self.lose(event, reason, after);
         }
@@ -214,6 +207,7 @@ impl Room {
         }
     }
 
+    #[cfg(test)]
     pub(super) fn ledger(&self) -> Ledger {
         self.ledger
     }
@@ -226,8 +220,7 @@ impl Room {
         }
         let holder = self.holder;
         let sleepers = self.sleepers.len();
-        self.sleepers
-            .retain(|worker| holder.is_some_and(|holder| holder != *worker));
+        self.sleepers.retain(|worker| holder.is_some_and(|holder| holder != *worker));
         self.sleepers.len() < sleepers
     }
 

@@ -23,11 +23,7 @@ fn small() -> usize {
 }
 
 fn limits(events: usize, bytes: usize, overflow: Overflow) -> Limits {
-    Limits {
-        events,
-        bytes,
-        overflow,
-    }
+    Limits { events, bytes, overflow }
 }
 
 struct Bench {
@@ -44,11 +40,7 @@ impl Bench {
         let wake = move || {
             bell.fetch_add(1, Ordering::Relaxed);
         };
-        Self {
-            outbox: Outbox::new(limits, Arc::clone(&counters), wake),
-            counters,
-            rings,
-        }
+        Self { outbox: Outbox::new(limits, Arc::clone(&counters), wake), counters, rings }
     }
 
     fn of(events: usize, overflow: Overflow) -> Self {
@@ -121,10 +113,7 @@ fn events_leave_in_order_and_keep_their_room_until_settled() {
     assert_eq!(numbers(&leased), [1, 2]);
     let depth = bench.outbox.depth();
     assert_eq!((depth.queued_events, depth.queued_bytes), (1, small()));
-    assert_eq!(
-        (depth.in_flight_events, depth.in_flight_bytes),
-        (2, 2 * small())
-    );
+    assert_eq!((depth.in_flight_events, depth.in_flight_bytes), (2, 2 * small()));
     bench.push(2);
     assert_eq!(bench.outbox.ledger().dropped, 1);
     bench.settle(1, &leased);
@@ -253,8 +242,8 @@ fn a_loss_is_told_once_there_is_room_before_what_comes_later() {
     let all = bench.lease(1, 99);
     // The report has a number like any event.
     assert_eq!(numbers(&all), [6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
-    assert_eq!(told(&all[8]), Some((1, 3, 3, "queue full".into())));
-    assert_eq!((told(&all[9]), all[8].key.as_str()), (None, "stasis.meta"));
+    assert_eq!(told(&all[8]), Some((1, 3, 3, "queue_full".into())));
+    assert_eq!((told(&all[9]), &*all[8].key), (None, "stasis.meta"));
     bench.check();
 }
 
@@ -273,10 +262,7 @@ fn a_queue_that_stays_full_tells_nothing_yet() {
     assert!(leased.iter().all(|event| told(event).is_none()));
     bench.settle(1, &leased);
     let reports = bench.lease(1, 20);
-    let count: u64 = reports
-        .iter()
-        .filter_map(|event| Some(told(event)?.2))
-        .sum();
+    let count: u64 = reports.iter().filter_map(|event| Some(told(event)?.2)).sum();
     assert_eq!(count, 15);
     bench.check();
 }
@@ -288,7 +274,7 @@ fn an_event_too_large_is_told_at_once_and_wakes() {
     bench.outbox.push(event(99 * small()));
     assert_eq!(bench.rings(), 1);
     let leased = bench.lease(1, 9);
-    assert_eq!(told(&leased[0]), Some((1, 1, 1, "too large".into())));
+    assert_eq!(told(&leased[0]), Some((1, 1, 1, "too_large".into())));
 }
 
 #[test]
@@ -315,12 +301,8 @@ fn a_report_that_is_dropped_is_told_again() {
     let leased = bench.lease(1, 10);
     assert!(leased.iter().all(|event| told(event).is_none()));
     bench.settle(1, &leased);
-    let told: Vec<_> = bench
-        .lease(1, 10)
-        .iter()
-        .filter_map(|event| told(event))
-        .collect();
-    let full = || "queue full".to_owned();
+    let told: Vec<_> = bench.lease(1, 10).iter().filter_map(|event| told(event)).collect();
+    let full = || "queue_full".to_owned();
     assert_eq!(told, [(1, 2, 2, full()), (13, 15, 3, full())]);
     bench.check();
 }
@@ -343,10 +325,7 @@ fn settling_is_for_what_one_has_and_once() {
 
 #[test]
 fn smaller_bounds_drop_what_is_queued_from_the_right_end() {
-    for (overflow, left) in [
-        (Overflow::DropOldest, [6, 7]),
-        (Overflow::DropNewest, [2, 3]),
-    ] {
+    for (overflow, left) in [(Overflow::DropOldest, [6, 7]), (Overflow::DropNewest, [2, 3])] {
         let bench = Bench::of(9, overflow);
         bench.push(7);
         let leased = bench.lease(1, 1);
@@ -363,9 +342,7 @@ fn what_is_given_back_beyond_smaller_bounds_is_dropped() {
     let bench = Bench::of(9, Overflow::DropOldest);
     bench.push(5);
     let leased = bench.lease(1, 5);
-    bench
-        .outbox
-        .set_limits(limits(2, usize::MAX, Overflow::DropOldest));
+    bench.outbox.set_limits(limits(2, usize::MAX, Overflow::DropOldest));
     assert_eq!(bench.outbox.depth().in_flight_events, 5);
     bench.outbox.give_back(1, leased);
     assert_eq!(numbers(&bench.lease(1, 9)), [4, 5]);
@@ -376,9 +353,7 @@ fn what_is_given_back_beyond_smaller_bounds_is_dropped() {
 fn larger_bounds_make_room_to_tell() {
     let bench = Bench::of(2, Overflow::DropNewest);
     bench.push(3);
-    bench
-        .outbox
-        .set_limits(limits(9, usize::MAX, Overflow::DropNewest));
+    bench.outbox.set_limits(limits(9, usize::MAX, Overflow::DropNewest));
     let all = bench.lease(1, 9);
     assert_eq!(numbers(&all), [1, 2, 4]);
     assert_eq!(told(&all[2]).unwrap().0, 3);
@@ -390,6 +365,7 @@ fn after_close_nothing_comes_in_and_what_is_left_is_counted() {
     bench.push(11);
     bench.outbox.close();
     bench.push(2);
+    assert_eq!(bench.outbox.depth().queued_events, 9);
     let leased = bench.lease(1, 1);
     assert_eq!(numbers(&leased), [3]);
     assert_eq!(bench.outbox.abandon(Reason::Stopped), 9);
@@ -454,11 +430,7 @@ impl Model {
         match dice.roll(100) {
             0..55 => {
                 for _ in 0..=dice.roll(6) {
-                    let bytes = if dice.roll(40) == 0 {
-                        60_000
-                    } else {
-                        dice.roll(800)
-                    };
+                    let bytes = if dice.roll(40) == 0 { 60_000 } else { dice.roll(800) };
                     self.bench.outbox.push(event(bytes));
                 }
             }
@@ -472,19 +444,14 @@ impl Model {
             95..97 => {
                 if let Some(number) = self.pick(dice) {
                     let event = self.held.remove(&number).unwrap();
-                    self.bench
-                        .outbox
-                        .discard(self.worker, &event, Reason::Refused);
+                    self.bench.outbox.discard(self.worker, &event, Reason::Refused);
                 }
             }
             97 => {
                 let other = self.worker + 1;
                 let mut none = Vec::new();
                 let leased = self.bench.outbox.lease(other, 1, 1, &mut none);
-                assert!(
-                    leased == 0 || self.held.is_empty(),
-                    "two workers have events"
-                );
+                assert!(leased == 0 || self.held.is_empty(), "two workers have events");
                 self.bench.outbox.give_back(other, none.clone());
                 self.note_given_back(&none);
             }
@@ -511,9 +478,7 @@ impl Model {
     fn lease(&mut self, events: usize, bytes: usize) {
         let mut leased = Vec::new();
         let before = self.bench.outbox.depth();
-        self.bench
-            .outbox
-            .lease(self.worker, events, bytes, &mut leased);
+        self.bench.outbox.lease(self.worker, events, bytes, &mut leased);
         let cost: usize = leased.iter().map(|event| event.cost()).sum();
         assert!(leased.len() <= events);
         assert!(cost <= bytes || leased.len() == 1 && before.in_flight_events == 0);
@@ -560,8 +525,7 @@ impl Model {
     }
 
     fn note_given_back(&mut self, events: &[Arc<Event>]) {
-        self.given_back
-            .extend(events.iter().map(|event| event.sequence));
+        self.given_back.extend(events.iter().map(|event| event.sequence));
         let highest = self.given_back.last().copied().unwrap_or_default();
         self.highest_leased = self.highest_leased.max(highest);
     }
@@ -578,10 +542,7 @@ impl Model {
         let no_room = depth.queued_events == 0;
         assert!(events <= self.limits.events || no_room, "{depth:?}");
         assert!(bytes <= self.limits.bytes || no_room, "{depth:?}");
-        assert_eq!(
-            self.bench.outbox.ledger().settled,
-            self.settled.len() as u64
-        );
+        assert_eq!(self.bench.outbox.ledger().settled, self.settled.len() as u64);
     }
 
     /// Delivers the rest, then accounts for every number there ever was. True if every report was
@@ -602,17 +563,11 @@ impl Model {
         assert_eq!(lost.len() as u64, ledger.dropped);
         let told: u64 = self.reports.iter().map(|(_, _, count)| count).sum();
         assert_eq!(told, ledger.dropped, "each loss is told of once");
-        let exact = self
-            .reports
-            .iter()
-            .all(|(first, last, count)| last - first + 1 == *count);
+        let exact = self.reports.iter().all(|(first, last, count)| last - first + 1 == *count);
         for number in &lost {
             let within = |(first, last, _): &&(u64, u64, u64)| (*first..=*last).contains(number);
             let ranges = self.reports.iter().filter(within).count();
-            assert!(
-                ranges == 1 || ranges > 1 && !exact,
-                "{number} is in {ranges} ranges"
-            );
+            assert!(ranges == 1 || ranges > 1 && !exact, "{number} is in {ranges} ranges");
         }
         exact
     }
@@ -730,4 +685,15 @@ fn two_workers_share_without_losing_a_wake_up() {
     });
     seen.sort_unstable();
     assert!(seen.iter().copied().eq(1..=EVENTS));
+}
+
+#[test]
+fn abandoning_tells_nobody_and_closes() {
+    let bench = Bench::of(9, Overflow::DropOldest);
+    bench.push(5);
+    assert_eq!(bench.outbox.abandon(Reason::Stopped), 5);
+    bench.push(1);
+    assert_eq!(bench.outbox.depth(), Depth::default());
+    assert_eq!(bench.value("dropped_stopped"), 6);
+    bench.check();
 }

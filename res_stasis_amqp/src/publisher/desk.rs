@@ -3,13 +3,17 @@
 
 //! Where a connected worker hears what the host wants, and tells what state it is in.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
-use super::bell::Ear;
+use tokio::time::sleep_until;
+
+use super::failure::Trouble;
+use super::host::Host;
 use super::link::Link;
-use super::{PublishSettings, Shared, test_send};
+use super::{PublishSettings, test_send};
 use crate::config::ConnectionSettings;
 use crate::endpoint::Endpoint;
 use crate::status::ConnectionState;
@@ -25,24 +29,42 @@ pub(super) enum Wish {
 
 /// The view of one connection's life on the host.
 pub(super) struct Desk<'a> {
-    shared: &'a Shared,
-    ear: &'a Ear,
+    host: &'a Host<'a>,
     settings: &'a Arc<ConnectionSettings>,
     endpoint: &'a Endpoint,
 }
 
 impl<'a> Desk<'a> {
     pub(super) fn new(
-        shared: &'a Shared,
-        ear: &'a Ear,
+        host: &'a Host<'a>,
         settings: &'a Arc<ConnectionSettings>,
         endpoint: &'a Endpoint,
     ) -> Self {
-        Self { shared, ear, settings, endpoint }
+        Self { host, settings, endpoint }
     }
 
     pub(super) async fn rung(&self) {
-        self.ear.rung().await;
+        self.host.ear.rung().await;
+    }
+
+    /// Runs `work` to its end, unless another connection is wanted, or none and the time for its
+    /// end is over.
+    pub(super) async fn while_wanted<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        loop {
+            if self.is_replaced() {
+                return None;
+            }
+            let by = self.host.orders().stopping();
+            tokio::select! {
+                biased;
+                () = self.rung() => {}
+                done = &mut work => return Some(done),
+                () = sleep_until(by.unwrap_or_else(Instant::now).into()), if by.is_some() => {
+                    return None;
+                }
+            }
+        }
     }
 
     pub(super) fn heartbeat(&self) -> u16 {
@@ -50,25 +72,28 @@ impl<'a> Desk<'a> {
     }
 
     pub(super) fn worker(&self) -> u64 {
-        self.shared.id
+        self.host.shared.id
     }
 
     pub(super) fn high_water(&self) -> Arc<AtomicU64> {
-        self.shared.high_water.clone()
+        self.host.shared.high_water.clone()
     }
 
     /// What to publish on this connection, if anything, unless another connection is wanted.
     pub(super) fn publishes(&self) -> Option<PublishSettings> {
-        self.shared.orders.wanted().and_then(|wanted| wanted.publish)
+        self.host.orders().wanted().and_then(|wanted| wanted.publish)
     }
 
     /// Takes the orders that came in. Tests are sent at once.
     pub(super) fn heed(&self, link: &mut Link, publish: Option<&PublishSettings>) -> Wish {
         while link.errands.try_join_next().is_some() {}
-        while let Some(send) = self.shared.orders.next_send() {
+        if link.blocked.is_some() {
+            self.host.refuse_tests();
+        }
+        while let Some(send) = self.host.orders().next_send() {
             link.errands.spawn(test_send::run(link.connection.clone(), send));
         }
-        if let Some(by) = self.shared.orders.stopping() {
+        if let Some(by) = self.host.orders().stopping() {
             return Wish::Stop(by);
         }
         let same = match (self.publishes(), publish) {
@@ -84,26 +109,31 @@ impl<'a> Desk<'a> {
 
     /// Whether this connection is not the one that is wanted.
     pub(super) fn is_replaced(&self) -> bool {
-        self.shared.orders.moved_on(self.settings)
+        self.host.orders().moved_on(self.settings)
     }
 
     pub(super) fn is_stopping(&self) -> bool {
-        self.shared.orders.stopping().is_some()
+        self.host.orders().stopping().is_some()
     }
 
     /// Shows the connection as working, or as blocked by the server.
     pub(super) fn show_up(&self, link: &Link) {
-        self.shared.enter(match &link.blocked {
+        self.host.shared.enter(match &link.blocked {
             Some(reason) => ConnectionState::Blocked { reason: reason.clone() },
             None => ConnectionState::Connected { url: self.endpoint.to_string() },
         });
     }
 
     pub(super) fn fail(&self, state: ConnectionState, next_attempt: Instant) {
-        self.shared.fail(state, next_attempt);
+        self.host.shared.fail(state, next_attempt);
+    }
+
+    /// Keeps what went wrong as the last error, without a change of state.
+    pub(super) fn note(&self, trouble: &Trouble) {
+        self.host.shared.status.note_error(&trouble.reason);
     }
 
     pub(super) fn show(&self, state: ConnectionState) {
-        self.shared.enter(state);
+        self.host.shared.enter(state);
     }
 }

@@ -65,6 +65,7 @@ impl Trouble {
             ErrorKind::IOError(error) => {
                 Self::unreachable(format!("the connection ended during the handshake: {error}"))
             }
+            ErrorKind::ParsingError(_) => Self::unreachable("what answers there is no AMQP server"),
             _ => Self::unreachable(format!("the handshake failed: {error}")),
         }
     }

@@ -197,3 +197,179 @@ impl Drop for InFlight {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counters::Counters;
+    use crate::outbox::{Limits, Overflow};
+
+    const WORKER: u64 = 7;
+
+    struct Bench {
+        outbox: Arc<Outbox>,
+        counters: Arc<Counters>,
+        high_water: Arc<AtomicU64>,
+        now: Instant,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let limits =
+                Limits { events: 100_000, bytes: 1 << 30, overflow: Overflow::DropOldest };
+            let counters = Arc::new(Counters::default());
+            let outbox = Arc::new(Outbox::new(limits, counters.clone(), || {}));
+            Self { outbox, counters, high_water: Arc::default(), now: Instant::now() }
+        }
+
+        fn push(&self, events: usize, bytes: usize) {
+            let data = "1".repeat(bytes);
+            (0..events).for_each(|_| self.outbox.push(Event::channel("Dial", &data, 0)));
+        }
+
+        fn in_flight(&self) -> InFlight {
+            InFlight::new(self.outbox.clone(), WORKER, self.high_water.clone())
+        }
+
+        fn sequences(&self, in_flight: &mut InFlight) -> Vec<u64> {
+            let next = || in_flight.next(self.now, true).map(|parcel| parcel.event.sequence);
+            std::iter::from_fn(next).collect()
+        }
+
+        fn dropped(&self) -> u64 {
+            self.outbox.ledger().dropped
+        }
+    }
+
+    #[test]
+    fn the_window_fills_in_order_and_confirms_in_any_order_make_room() {
+        let bench = Bench::new();
+        bench.push(WINDOW_EVENTS + 10, 10);
+        let mut in_flight = bench.in_flight();
+        let window = WINDOW_EVENTS as u64;
+        assert_eq!(bench.sequences(&mut in_flight), (1..=window).collect::<Vec<_>>());
+        assert!(!in_flight.would_lease());
+        in_flight.settle(1000);
+        in_flight.settle(5);
+        in_flight.settle(5);
+        assert_eq!(bench.sequences(&mut in_flight), [window + 1, window + 2]);
+        assert_eq!(bench.outbox.ledger().settled, 2);
+    }
+
+    #[test]
+    fn large_events_fill_the_window_by_their_bytes_but_one_always_fits() {
+        let bench = Bench::new();
+        bench.push(4, WINDOW_BYTES / 2);
+        bench.push(1, WINDOW_BYTES + 1);
+        let mut in_flight = bench.in_flight();
+        let first = bench.sequences(&mut in_flight);
+        assert!(first.len() < 4, "{first:?}");
+        first.iter().for_each(|sequence| in_flight.settle(*sequence));
+        let mut seen = first.len();
+        while seen < 5 {
+            let more = bench.sequences(&mut in_flight);
+            assert!(!more.is_empty(), "stuck after {seen}");
+            seen += more.len();
+            more.iter().for_each(|sequence| in_flight.settle(*sequence));
+        }
+    }
+
+    #[test]
+    fn what_the_server_cannot_take_is_dropped_and_what_follows_goes_out() {
+        let bench = Bench::new();
+        bench.push(1, 10);
+        bench.push(1, MOST_BODY_BYTES);
+        bench.push(1, 10);
+        let mut in_flight = bench.in_flight();
+        assert_eq!(bench.sequences(&mut in_flight), [1]);
+        in_flight.settle(1);
+        assert_eq!(bench.sequences(&mut in_flight)[0], 3);
+        assert_eq!(bench.counters.dropped_too_large.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn a_refused_event_rests_longer_each_time_and_is_given_up() {
+        let mut bench = Bench::new();
+        bench.push(1, 10);
+        let mut in_flight = bench.in_flight();
+        for attempt in 1..=MOST_ATTEMPTS {
+            let parcel = in_flight.next(bench.now, true).unwrap();
+            assert_eq!((parcel.event.sequence, parcel.again), (1, attempt > 1));
+            assert_eq!(bench.dropped(), 0);
+            in_flight.nacked(1, bench.now);
+            if attempt == MOST_ATTEMPTS {
+                break;
+            }
+            let rest = FIRST_REST * (1 << (attempt - 1));
+            let early = bench.now + rest - Duration::from_millis(1);
+            assert!(in_flight.next(early, true).is_none(), "attempt {attempt}");
+            bench.now += rest;
+        }
+        assert_eq!(bench.dropped(), 1);
+        assert_eq!(bench.counters.dropped_refused.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn resting_events_do_not_hold_up_later_ones() {
+        let bench = Bench::new();
+        bench.push(WINDOW_EVENTS * 2, 10);
+        let mut in_flight = bench.in_flight();
+        let first = bench.sequences(&mut in_flight);
+        first.iter().for_each(|sequence| in_flight.nacked(*sequence, bench.now));
+        assert_eq!(bench.sequences(&mut in_flight).len(), WINDOW_EVENTS);
+    }
+
+    #[test]
+    fn dropping_gives_everything_back_in_order_and_the_next_one_sends_it_again() {
+        let bench = Bench::new();
+        bench.push(600, 10);
+        let mut in_flight = bench.in_flight();
+        for _ in 0..300 {
+            in_flight.next(bench.now, true).unwrap();
+        }
+        in_flight.settle(2);
+        in_flight.nacked(3, bench.now);
+        drop(in_flight);
+        assert_eq!(bench.outbox.depth().in_flight_events, 0);
+        let mut in_flight = bench.in_flight();
+        let next = || in_flight.next(bench.now, true).map(|p| (p.event.sequence, p.again));
+        let sent: Vec<(u64, bool)> = std::iter::from_fn(next).collect();
+        let expected: Vec<(u64, bool)> =
+            (1..=600).filter(|s| *s != 2).map(|s| (s, s <= 300)).collect();
+        assert_eq!(sent, expected);
+    }
+
+    #[test]
+    fn a_panic_gives_everything_back_too() {
+        let bench = Bench::new();
+        bench.push(10, 10);
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let mut in_flight = bench.in_flight();
+            in_flight.next(bench.now, true);
+            panic!("on purpose");
+        }));
+        assert!(result.is_err());
+        let depth = bench.outbox.depth();
+        assert_eq!((depth.queued_events, depth.in_flight_events), (10, 0));
+    }
+
+    #[test]
+    fn the_oldest_is_the_one_sent_first_that_is_still_out() {
+        let mut bench = Bench::new();
+        bench.push(3, 10);
+        let mut in_flight = bench.in_flight();
+        assert_eq!(in_flight.oldest(), None);
+        let start = bench.now;
+        for _ in 0..3 {
+            in_flight.next(bench.now, true).unwrap();
+            bench.now += Duration::from_secs(1);
+        }
+        assert_eq!(in_flight.oldest(), Some(start));
+        in_flight.settle(1);
+        assert_eq!(in_flight.oldest(), Some(start + Duration::from_secs(1)));
+        in_flight.nacked(2, bench.now);
+        assert_eq!(in_flight.oldest(), Some(start + Duration::from_secs(2)));
+        in_flight.forgive(bench.now);
+        assert_eq!(in_flight.oldest(), Some(bench.now));
+    }
+}

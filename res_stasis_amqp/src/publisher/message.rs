@@ -14,11 +14,11 @@ pub(super) const MOST_BODY_BYTES: usize = 16 * 1024 * 1024;
 
 /// Who publishes: the node, and which of its runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// The entity id: header `asterisk_id`.
-    pub eid: String,
+    pub(crate) eid: String,
     /// Distinguishes the sequence numbers of this run from those of the run before.
-    pub boot: String,
+    pub(crate) boot: String,
 }
 
 impl Identity {

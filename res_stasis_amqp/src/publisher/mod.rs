@@ -13,12 +13,16 @@ mod dial;
 mod exchange;
 mod failure;
 mod greeting;
+mod host;
 mod in_flight;
 mod kit;
 mod link;
+mod login;
 mod message;
 mod orders;
 mod resolve;
+mod roots;
+mod service;
 mod session;
 mod stream;
 mod test_send;
@@ -33,13 +37,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-pub use bell::Bell;
-pub use message::Identity;
-pub use threads::Leftover;
+pub(crate) use bell::Bell;
+pub(crate) use message::Identity;
+pub(crate) use threads::Leftover;
 
 use crate::config::{ConnectionSettings, ExchangeType};
 use crate::counters::Counters;
-use crate::endpoint::Endpoint;
 use crate::outbox::Outbox;
 use crate::status::{ConnectionState, ConnectionStatus};
 use link::Link;
@@ -51,25 +54,25 @@ const LAST_WAIT: Duration = Duration::from_millis(700);
 
 /// What to publish on a connection, and how.
 #[derive(Clone)]
-pub struct PublishSettings {
+pub(crate) struct PublishSettings {
     /// The exchange; empty is the default exchange, which is neither declared nor checked.
-    pub exchange: String,
+    pub(crate) exchange: String,
     /// What it is declared as.
-    pub exchange_type: ExchangeType,
+    pub(crate) exchange_type: ExchangeType,
     /// Declare it, durable; otherwise it must exist.
-    pub declare_exchange: bool,
+    pub(crate) declare_exchange: bool,
     /// Delivery mode 2.
-    pub persistent: bool,
+    pub(crate) persistent: bool,
     /// Keep every event until the server has confirmed it.
-    pub confirms: bool,
+    pub(crate) confirms: bool,
     /// Have the server return what no queue is bound for, to count it.
-    pub mandatory: bool,
+    pub(crate) mandatory: bool,
     /// Who publishes.
-    pub identity: Identity,
+    pub(crate) identity: Identity,
     /// Where the events come from.
-    pub outbox: Arc<Outbox>,
+    pub(crate) outbox: Arc<Outbox>,
     /// Where they are counted.
-    pub counters: Arc<Counters>,
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl PublishSettings {
@@ -88,13 +91,13 @@ impl PublishSettings {
 }
 
 /// Is told when a connection changes state: once for each change, on the worker's thread.
-pub trait Observer: Send + Sync {
+pub(crate) trait Observer: Send + Sync {
     /// `connection` is the section's name.
     fn state(&self, connection: &str, state: &ConnectionState);
 }
 
 /// How a worker has ended.
-pub enum Ended {
+pub(crate) enum Ended {
     /// Nothing of it runs any more.
     Clean,
     /// These threads still run the module's code, which therefore must stay mapped.
@@ -133,15 +136,15 @@ impl Shared {
         }
     }
 
-    fn urls(&self, settings: &ConnectionSettings) -> String {
-        settings.endpoints.iter().map(Endpoint::to_string).collect::<Vec<_>>().join(", ")
+    fn connection_name(&self) -> String {
+        format!("asterisk {} {}", self.eid, self.name)
     }
 }
 
 /// The handle on one connection's worker. Every method but [`run`](Self::run) may be called on any
 /// thread, returns at once unless it says otherwise, and leaves nothing behind on that thread.
 #[derive(Clone)]
-pub struct Worker(Arc<Shared>);
+pub(crate) struct Worker(Arc<Shared>);
 
 impl Worker {
     /// A worker for section `name` on node `eid`. It does nothing until it is run.
@@ -149,7 +152,7 @@ impl Worker {
     /// # Errors
     ///
     /// When no socket pair can be made: the process is out of file descriptors.
-    pub fn new(name: &str, eid: &str, observer: impl Observer + 'static) -> io::Result<Self> {
+    pub(crate) fn new(name: &str, eid: &str, observer: impl Observer + 'static) -> io::Result<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let (bell, ear) = bell::pair()?;
         Ok(Self(Arc::new(Shared {
@@ -167,17 +170,17 @@ impl Worker {
     }
 
     /// The section's name.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.0.name
     }
 
     /// What an outbox rings when its consumer sleeps.
-    pub fn bell(&self) -> Bell {
+    pub(crate) fn bell(&self) -> Bell {
         self.0.bell.clone()
     }
 
     /// The connection's state, to read at any time.
-    pub fn status(&self) -> Arc<ConnectionStatus> {
+    pub(crate) fn status(&self) -> Arc<ConnectionStatus> {
         self.0.status.clone()
     }
 
@@ -185,7 +188,7 @@ impl Worker {
     /// nothing, other publishing opens another channel, another connection replaces the first.
     /// What is unconfirmed then goes back to its outbox. Without `publish` the connection is held
     /// but not used.
-    pub fn configure(&self, connection: ConnectionSettings, publish: Option<PublishSettings>) {
+    pub(crate) fn configure(&self, connection: ConnectionSettings, publish: Option<PublishSettings>) {
         self.0.orders.configure(connection, publish);
         self.0.bell.ring();
     }
@@ -195,7 +198,7 @@ impl Worker {
     /// # Errors
     ///
     /// A sentence for the operator: not connected and why, no such queue, refused, no answer.
-    pub fn test_send(&self, queue: &str, message: &str, timeout: Duration) -> Result<(), String> {
+    pub(crate) fn test_send(&self, queue: &str, message: &str, timeout: Duration) -> Result<(), String> {
         if self.finished() {
             return Err("the connection has been ended".into());
         }
@@ -212,18 +215,18 @@ impl Worker {
 
     /// Ends the worker: it publishes what its outbox holds, for as long as the connection is good
     /// and no longer than `drain`, and closes. The rest stays in the outbox.
-    pub fn begin_stop(&self, drain: Duration) {
+    pub(crate) fn begin_stop(&self, drain: Duration) {
         self.0.orders.stop(Instant::now() + drain);
         self.0.bell.ring();
     }
 
     /// Whether it was told to end.
-    pub fn is_stopping(&self) -> bool {
+    pub(crate) fn is_stopping(&self) -> bool {
         self.0.orders.stopping().is_some()
     }
 
     /// Whether `run` has returned for good.
-    pub fn finished(&self) -> bool {
+    pub(crate) fn finished(&self) -> bool {
         self.0.finished.load(Ordering::Acquire)
     }
 
@@ -234,7 +237,7 @@ impl Worker {
     /// # Errors
     ///
     /// When the runtime cannot be set up, for want of file descriptors. Run it again later.
-    pub fn run(&self) -> io::Result<Ended> {
+    pub(crate) fn run(&self) -> io::Result<Ended> {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let ear = {

@@ -93,7 +93,13 @@ impl Orders {
 pub(super) struct Answer(Option<Waiting>);
 
 #[derive(Clone, Default)]
-pub(super) struct Waiting(Arc<(Mutex<Option<Result<(), String>>>, Condvar)>);
+pub(super) struct Waiting(Arc<Cell>);
+
+#[derive(Default)]
+struct Cell {
+    answer: Mutex<Option<Result<(), String>>>,
+    told: Condvar,
+}
 
 impl Waiting {
     pub(super) fn answer(&self) -> Answer {
@@ -101,18 +107,18 @@ impl Waiting {
     }
 
     pub(super) fn wait(&self, timeout: Duration) -> Result<(), String> {
-        let (cell, told) = &*self.0;
-        let cell = cell.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut cell, _) = told
-            .wait_timeout_while(cell, timeout, |answer| answer.is_none())
+        let answer = self.0.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut answer, _) = self
+            .0
+            .told
+            .wait_timeout_while(answer, timeout, |answer| answer.is_none())
             .unwrap_or_else(PoisonError::into_inner);
-        cell.take().unwrap_or_else(|| Err(format!("no answer within {timeout:?}")))
+        answer.take().unwrap_or_else(|| Err(format!("no answer within {timeout:?}")))
     }
 
     fn tell(&self, answer: Result<(), String>) {
-        let (cell, told) = &*self.0;
-        *cell.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
-        told.notify_all();
+        *self.0.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+        self.0.told.notify_all();
     }
 }
 

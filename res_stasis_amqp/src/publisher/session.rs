@@ -13,7 +13,7 @@ use futures_util::{FutureExt, StreamExt};
 use lapin::options::BasicPublishOptions;
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation, Error};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{MissedTickBehavior, timeout};
 
 use super::PublishSettings;
 use super::desk::{Desk, Wish};
@@ -30,6 +30,9 @@ const CONFIRM_LIMIT: Duration = Duration::from_secs(30);
 
 /// What is still unconfirmed when the settings change is given this long.
 const FINISH: Duration = Duration::from_secs(2);
+
+/// What a channel's close may take at least, when the time for the rest is over.
+const CLOSE: Duration = Duration::from_millis(300);
 
 /// How often the clocks are looked at, while anything is owed.
 const TICK: Duration = Duration::from_millis(100);
@@ -51,6 +54,15 @@ enum Pace {
     Finish(Instant),
     /// What is there, and then no more.
     Drain(Instant),
+}
+
+impl Pace {
+    fn until(self) -> Instant {
+        match self {
+            Self::Flow => Instant::now(),
+            Self::Finish(until) | Self::Drain(until) => until,
+        }
+    }
 }
 
 struct Outcome {
@@ -171,6 +183,12 @@ pub(super) async fn run(
             session.collect_returns(channel);
         }
     };
+    if matches!(next, Next::Orders) && link.blocked.is_none() {
+        // The server answers when it has done what was sent before. Without confirms this is how to
+        // know, and the next channel's events then come after this one's.
+        let patience = pace.until().saturating_duration_since(Instant::now()).max(CLOSE);
+        let _ = timeout(patience, channel.close(200, ShortString::default())).await;
+    }
     // What has been confirmed meanwhile need not be sent again.
     session.take_all(&mut confirms);
     next

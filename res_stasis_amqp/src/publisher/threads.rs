@@ -83,7 +83,7 @@ impl Drop for Lifeline {
 
 /// Threads that were still running when the worker had to return.
 #[derive(Clone, Default)]
-pub struct Leftover(Vec<Trace>);
+pub(crate) struct Leftover(Vec<Trace>);
 
 impl Leftover {
     pub(super) fn push(&mut self, trace: Trace) {
@@ -92,7 +92,7 @@ impl Leftover {
     }
 
     /// How many of them run now. May be asked on any thread, and asked again.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.0.iter().filter(|trace| !trace.gone()).count()
     }
 

@@ -70,8 +70,7 @@ impl Builder {
     pub fn extension(mut self, number: &str, applications: &[&str]) -> Self {
         for (index, application) in applications.iter().enumerate() {
             let priority = if index == 0 { "1" } else { "n" };
-            self.extensions
-                .push(format!("exten => {number},{priority},{application}"));
+            self.extensions.push(format!("exten => {number},{priority},{application}"));
         }
         self
     }
@@ -102,8 +101,7 @@ impl Builder {
 
     /// Any module file, in place as `<name>.so`.
     pub fn module_file(mut self, name: &str, file: &Path, loaded: bool) -> Self {
-        self.modules
-            .push((name.to_owned(), file.to_owned(), loaded));
+        self.modules.push((name.to_owned(), file.to_owned(), loaded));
         self
     }
 
@@ -127,11 +125,7 @@ impl Builder {
 
     /// Logs every change of a reference count, for [`Asterisk::leaks`].
     pub fn ref_debug(self, wanted: bool) -> Self {
-        if wanted {
-            self.option("refdebug = yes")
-        } else {
-            self
-        }
+        if wanted { self.option("refdebug = yes") } else { self }
     }
 
     /// Debug messages up to this level in the log.
@@ -147,11 +141,7 @@ impl Builder {
     #[track_caller]
     pub fn start(self) -> Asterisk {
         let version = self.version;
-        let folder = Folder::new(if version == Version::V22 {
-            "a22"
-        } else {
-            "a16"
-        });
+        let folder = Folder::new(if version == Version::V22 { "a22" } else { "a16" });
         let ports = Ports {
             http: ports::free(),
             ami: ports::free(),
@@ -162,20 +152,8 @@ impl Builder {
         let process = program(version, folder.path())
             .arg("-f")
             .spawn("Asterisk", &folder.path().join("log/printed"));
-        let node = Asterisk {
-            version,
-            entity_id: self.entity_id,
-            ports,
-            process,
-            folder,
-        };
-        let reason = || {
-            format!(
-                "{}\n{}",
-                tail(&node.process.output(), 20),
-                tail(&node.log(), 20)
-            )
-        };
+        let node = Asterisk { version, entity_id: self.entity_id, ports, process, folder };
+        let reason = || format!("{}\n{}", tail(&node.process.output(), 20), tail(&node.log(), 20));
         eventually("Asterisk to boot", seconds(60), || {
             if let Some(status) = node.process.ended() {
                 panic!("Asterisk ended while starting ({status}):\n{}", reason());
@@ -205,16 +183,11 @@ impl Builder {
             loaded: self.loaded.clone(),
         };
         let ours = self.modules.iter().filter(|(.., loaded)| *loaded);
-        configuration
-            .loaded
-            .extend(ours.map(|(name, ..)| name.clone()));
+        configuration.loaded.extend(ours.map(|(name, ..)| name.clone()));
         let mut files = configuration.files();
         files.extend(self.files.clone());
         for (name, text) in &self.appended {
-            files
-                .entry(name.clone())
-                .or_default()
-                .push_str(&format!("\n{text}\n"));
+            files.entry(name.clone()).or_default().push_str(&format!("\n{text}\n"));
         }
         for (name, text) in files {
             folder.write(&format!("etc/{name}"), text);
@@ -248,10 +221,7 @@ impl Builder {
         let documentation = folder.sub("data/documentation");
         for name in names(&inside(self.version, "/usr/share/asterisk/documentation")) {
             if name != "thirdparty" {
-                link(
-                    &original.join("documentation").join(&name),
-                    &documentation.join(&name),
-                );
+                link(&original.join("documentation").join(&name), &documentation.join(&name));
             }
         }
         let thirdparty = folder.sub("data/documentation/thirdparty");
@@ -273,12 +243,7 @@ impl Builder {
 
 /// The node's server inside its root.
 pub(super) fn program(version: Version, folder: &Path) -> Inside {
-    version
-        .root()
-        .command("asterisk")
-        .bind(folder)
-        .arg("-C")
-        .arg(folder.join("etc/asterisk.conf"))
+    version.root().command("asterisk").bind(folder).arg("-C").arg(folder.join("etc/asterisk.conf"))
 }
 
 #[track_caller]
@@ -286,11 +251,7 @@ pub(super) fn install_module(folder: &Path, file: &Path, name: &str) {
     let target = folder.join(format!("modules/{name}.so"));
     // What is mapped must keep its contents, so the old file goes and a new one comes.
     let _ = fs::remove_file(&target);
-    assert!(
-        file.exists(),
-        "{} is not built (make, make asterisk-16)",
-        file.display()
-    );
+    assert!(file.exists(), "{} is not built (make, make asterisk-16)", file.display());
     copy(file, &target);
 }
 
@@ -301,10 +262,7 @@ fn inside(version: Version, path: &str) -> PathBuf {
 fn names(folder: &Path) -> Vec<String> {
     let entries =
         fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    entries
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect()
+    entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
 fn link(original: &Path, link: &Path) {

@@ -55,20 +55,12 @@ pub(super) struct Configuration<'a> {
 
 impl Configuration<'_> {
     pub(super) fn files(&self) -> BTreeMap<String, String> {
-        let Ports {
-            http,
-            ami,
-            sip,
-            rtp,
-        } = self.ports;
+        let Ports { http, ami, sip, rtp } = self.ports;
         let last_rtp = rtp + self.rtp_ports - 1;
         let written = [
             ("asterisk.conf", self.asterisk_conf()),
             ("modules.conf", self.modules_conf()),
-            (
-                "extensions.conf",
-                format!("[default]\n{}\n", self.extensions.join("\n")),
-            ),
+            ("extensions.conf", format!("[default]\n{}\n", self.extensions.join("\n"))),
             ("logger.conf", LOGGER.to_owned()),
             (
                 "http.conf",
@@ -94,7 +86,8 @@ impl Configuration<'_> {
             (
                 "pjsip.conf",
                 format!(
-                    "[udp]\ntype = transport\nprotocol = udp\nbind = 127.0.0.1:{sip}\n\
+                    "[system]\ntype = system\ntimer_t1 = 100\ntimer_b = 6400\n\
+                     [udp]\ntype = transport\nprotocol = udp\nbind = 127.0.0.1:{sip}\n\
                  [anonymous]\ntype = endpoint\ncontext = default\ndisallow = all\n\
                  allow = ulaw,alaw\ndirect_media = no\n"
                 ),
@@ -117,14 +110,8 @@ impl Configuration<'_> {
                 "[general]\nenabled = yes\ncore_metrics_enabled = yes\n".to_owned(),
             ),
         ];
-        let empty = EMPTY
-            .split_whitespace()
-            .map(|name| (name, "[general]\n".to_owned()));
-        written
-            .into_iter()
-            .chain(empty)
-            .map(|(name, text)| (name.to_owned(), text))
-            .collect()
+        let empty = EMPTY.split_whitespace().map(|name| (name, "[general]\n".to_owned()));
+        written.into_iter().chain(empty).map(|(name, text)| (name.to_owned(), text)).collect()
     }
 
     fn asterisk_conf(&self) -> String {
@@ -145,11 +132,7 @@ impl Configuration<'_> {
     }
 
     fn modules_conf(&self) -> String {
-        let of_version = if self.version == Version::V22 {
-            MODULES_22
-        } else {
-            ""
-        };
+        let of_version = if self.version == Version::V22 { MODULES_22 } else { "" };
         let own = self.loaded.iter().map(String::as_str);
         let lines: Vec<String> = MODULES
             .split_whitespace()
