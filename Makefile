@@ -16,6 +16,9 @@ ASTDATADIR ?= $(or $(call asterisk_conf,astdatadir),/usr/share/asterisk)
 ASTMODDIR  ?= $(or $(call asterisk_conf,astmoddir),$(firstword $(wildcard /usr/lib/*/asterisk/modules /usr/lib/asterisk/modules /usr/lib64/asterisk/modules)),/usr/lib/asterisk/modules)
 INCLUDEDIR ?= $(PREFIX)/include/asterisk
 
+# Where cargo puts what `make` builds
+BUILT = $(or $(CARGO_TARGET_DIR),target)/release
+
 # asterisk_conf NAME: the folder that the installed Asterisk's own configuration names
 asterisk_conf = $(shell sed -n 's/^[[:space:]]*$(1)[[:space:]]*=>\{0,1\}[[:space:]]*//p' $(ASTETCDIR)/asterisk.conf 2>/dev/null | tail -n 1)
 
@@ -39,8 +42,8 @@ all: ## Build the modules for the Asterisk whose headers are installed
 
 install: ## Install modules, header, help and ARI description (DESTDIR, ASTMODDIR, ASTDATADIR)
 	@for module in $(MODULES); do \
-		test -f target/release/lib$$module.so || { echo "make: target/release/lib$$module.so is missing: run make first" >&2; exit 1; }; \
-		install -D -m 0644 target/release/lib$$module.so $(DESTDIR)$(ASTMODDIR)/$$module.so; \
+		test -f $(BUILT)/lib$$module.so || { echo "make: $(BUILT)/lib$$module.so is missing: run make first" >&2; exit 1; }; \
+		install -D -m 0644 $(BUILT)/lib$$module.so $(DESTDIR)$(ASTMODDIR)/$$module.so; \
 		install -D -m 0644 $$module/documentation.xml $(DESTDIR)$(ASTDATADIR)/documentation/thirdparty/$$module-en_US.xml; \
 	done
 	install -D -m 0644 include/asterisk/stasis_amqp.h $(DESTDIR)$(INCLUDEDIR)/stasis_amqp.h
@@ -83,6 +86,7 @@ unit: rig-22 ## Unit tests, without servers
 	$(FOR_22) $(CARGO) test --locked --workspace --exclude constellation-tests --exclude res_boundary
 
 suite: build-22 build-16 ## The integration suite on Asterisk 22 and 16, real servers
+	@echo "==> integration suite: Asterisk $(call rig_env,ASTERISK_22_VERSION) and $(call rig_env,ASTERISK_16_VERSION), RabbitMQ $(call rig_env,RABBITMQ_VERSION), Consul $(call rig_env,CONSUL_VERSION)"
 	$(FOR_22) $(CARGO) test --locked -p constellation-tests
 
 test: check unit suite ## Everything that must pass

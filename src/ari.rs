@@ -247,9 +247,8 @@ unsafe extern "C" fn respond<O: Operation>(
     INSIDE.fetch_add(1, Ordering::AcqRel);
     let failure =
         Response::Error(500, c"Internal Server Error", "Internal error, see the log".to_owned());
-    let answer = guard(failure, || {
-        O::handle(&Request { path, borrowed: std::marker::PhantomData })
-    });
+    let answer =
+        guard(failure, || O::handle(&Request { path, borrowed: std::marker::PhantomData }));
     guard((), || {
         match answer {
             // SAFETY: the response of this request; the value's reference passes to it.
@@ -266,4 +265,3 @@ unsafe extern "C" fn respond<O: Operation>(
     });
     INSIDE.fetch_sub(1, Ordering::AcqRel);
 }
-

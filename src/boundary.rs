@@ -48,9 +48,7 @@ pub fn remove_hook() {
 
 fn report(info: &PanicHookInfo<'_>) {
     let message = text_of(info.payload()).unwrap_or("a panic without a message");
-    let (file, line) = info
-        .location()
-        .map_or(("unknown", 0), |place| (place.file(), place.line()));
+    let (file, line) = info.location().map_or(("unknown", 0), |place| (place.file(), place.line()));
     log::emit(
         Level::Error,
         file,

@@ -82,11 +82,7 @@ impl Drop for Hook {
     }
 }
 
-unsafe extern "C" fn receive(
-    _category: c_int,
-    event: *const c_char,
-    text: *mut c_char,
-) -> c_int {
+unsafe extern "C" fn receive(_category: c_int, event: *const c_char, text: *mut c_char) -> c_int {
     guard((), || {
         let callback = HOOKED.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(callback) = callback {

@@ -34,7 +34,7 @@ pub trait Module: Sized + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Why the module declines; what `start` began must be undone by the value's drop.
+    /// Why the module declines. What was begun is then undone by [`Module::unload`].
     fn start(&self) -> Result<(), String>;
 
     /// Reads the configuration again and applies it.
@@ -93,7 +93,7 @@ impl<M: Module> Slot<M> {
         match result {
             Ok(()) => 0,
             Err(reason) => {
-                guard((), || drop(self.set(None)));
+                self.undo_load(at_exit);
                 crate::error!("not loaded: {reason}");
                 boundary::remove_hook();
                 -1
@@ -109,11 +109,20 @@ impl<M: Module> Slot<M> {
         self.set(Some(Arc::clone(&module)));
         module.start()?;
         // SAFETY: a function that lives until the unload, which takes it back.
-        if unsafe { sys::ast_register_atexit(Some(at_exit)) } != 0 {
-            let _ = module.unload(); // declines anyway; the drop that follows ends the rest
-            return Err("no memory".to_owned());
+        match unsafe { sys::ast_register_atexit(Some(at_exit)) } {
+            0 => Ok(()),
+            _ => Err("no memory".to_owned()),
         }
-        Ok(())
+    }
+
+    /// The host unmaps a module that declines, so nothing of it may be left, however long it takes.
+    fn undo_load(&self, at_exit: extern "C" fn()) {
+        guard((), || {
+            while let Err(reason) = self.try_unload(at_exit) {
+                crate::warning!("still to be undone: {reason}");
+            }
+        });
+        guard((), || drop(self.set(None)));
     }
 
     /// For [`module!`](crate::module!). 0 is success.

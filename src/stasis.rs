@@ -136,8 +136,7 @@ impl Message<'_> {
     #[must_use]
     pub fn to_json(&self) -> Option<Json> {
         // SAFETY: a live message; no sanitizer, as the predecessors did.
-        let json =
-            unsafe { sys::stasis_message_to_json(self.host.as_ptr(), std::ptr::null_mut()) };
+        let json = unsafe { sys::stasis_message_to_json(self.host.as_ptr(), std::ptr::null_mut()) };
         // SAFETY: a new reference or NULL.
         unsafe { Json::from_owned(json) }
     }

@@ -8,9 +8,7 @@ use std::ffi::{CStr, CString, c_char};
 
 /// A C string of `text`; a NUL inside, which C could not see past, becomes U+FFFD.
 pub(crate) fn c_string(text: &str) -> CString {
-    CString::new(text)
-        .or_else(|_| CString::new(text.replace('\0', "\u{fffd}")))
-        .unwrap_or_default()
+    CString::new(text).or_else(|_| CString::new(text.replace('\0', "\u{fffd}"))).unwrap_or_default()
 }
 
 /// What `text` points at, NULL as the empty text.

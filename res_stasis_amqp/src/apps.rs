@@ -49,10 +49,7 @@ impl Held {
 
 impl Apps {
     pub(crate) fn new(feed: Arc<Feed>) -> Self {
-        Self {
-            feed,
-            held: Mutex::default(),
-        }
+        Self { feed, held: Mutex::default() }
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<String, Held>> {
@@ -156,11 +153,8 @@ impl Apps {
     /// handler.
     fn forget_lost(&self) {
         let mut held = self.held();
-        let lost: Vec<String> = held
-            .iter()
-            .filter(|(_, held)| held.is_lost())
-            .map(|(name, _)| name.clone())
-            .collect();
+        let lost: Vec<String> =
+            held.iter().filter(|(_, held)| held.is_lost()).map(|(name, _)| name.clone()).collect();
         let lost: Vec<Option<Held>> = lost.iter().map(|name| held.remove(name)).collect();
         drop(held);
         drop(lost); // waits for handlers, so not under the lock

@@ -124,7 +124,5 @@ impl Feed {
 
 /// Seconds, as the AMQP property `timestamp` has them.
 fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -150,7 +150,9 @@ impl StasisAmqp {
     fn abandon(&self) {
         let left = self.outbox.abandon(Reason::Stopped);
         if left > 0 {
-            asterisk::warning!("{left} events could not be delivered before the end; they are lost");
+            asterisk::warning!(
+                "{left} events could not be delivered before the end; they are lost"
+            );
         }
     }
 }
@@ -159,10 +161,7 @@ impl Module for StasisAmqp {
     fn load() -> Result<Self, String> {
         let settings = read_configuration()?;
         let counters = Arc::new(Counters::default());
-        let publishers = Publishers::new(Identity {
-            eid: asterisk::entity_id(),
-            boot: boot(),
-        });
+        let publishers = Publishers::new(Identity { eid: asterisk::entity_id(), boot: boot() });
         let bells = publishers.bells();
         let limits = settings.publishing().map_or(NOTHING, |stasis| stasis.limits);
         let outbox = Outbox::new(limits, Arc::clone(&counters), move || bells.ring());

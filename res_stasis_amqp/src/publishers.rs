@@ -57,7 +57,7 @@ struct Running {
 
 impl Running {
     fn start(name: &str, eid: &str) -> Result<Self, String> {
-        let worker = Worker::new(name, eid, Log)
+        let worker = Worker::new(name, eid, Log, enrol)
             .map_err(|error| format!("connection '{name}' cannot be started: {error}"))?;
         let left = Arc::new(Mutex::new(Leftover::default()));
         let (working, leaves) = (worker.clone(), Arc::clone(&left));
@@ -202,7 +202,9 @@ impl Publishers {
         running.retain(|one| !one.join_within(drain + CLOSING));
         match running.first() {
             None => Ok(()),
-            Some(one) => Err(format!("the threads of connection '{}' do not end", one.worker.name())),
+            Some(one) => {
+                Err(format!("the threads of connection '{}' do not end", one.worker.name()))
+            }
         }
     }
 }
@@ -214,6 +216,11 @@ impl Drop for Publishers {
             asterisk::warning!("{reason}");
         }
     }
+}
+
+/// Shows a thread in `core show threads`.
+fn enrol(name: &str) -> Box<dyn Send> {
+    Box::new(thread::register_current(name))
 }
 
 /// One line in Asterisk's log for each change of a connection's state.

@@ -13,14 +13,9 @@ const NAME: &str = "applicationName";
 
 /// Adds the resource.
 pub(crate) fn add() -> Result<Resource, String> {
-    let application = Segment::wildcard(c"applicationName")
-        .operation::<Create>()
-        .operation::<Remove>();
-    Resource::add(
-        &Segment::named(c"amqp")
-            .operation::<Show>()
-            .child(application),
-    )
+    let application =
+        Segment::wildcard(c"applicationName").operation::<Create>().operation::<Remove>();
+    Resource::add(&Segment::named(c"amqp").operation::<Show>().child(application))
 }
 
 fn unavailable() -> Response {

@@ -80,7 +80,11 @@ struct stasis_subscription *shim_stasis_subscribe(struct stasis_topic *topic,
 	void (*callback)(void *data, struct stasis_subscription *sub, struct stasis_message *message),
 	void *data)
 {
-	return stasis_subscribe(topic, callback, data);
+	/*
+	 * What the macro stasis_subscribe() is from 18 on. 16 has this function too: a module with only
+	 * names that every version has is mapped by any of them, and can say which it was built for.
+	 */
+	return __stasis_subscribe(topic, callback, data, __FILE__, __LINE__, __PRETTY_FUNCTION__);
 }
 
 /* POSIX lets an object pointer be read as a function pointer; ISO C has no cast for it. */

@@ -96,7 +96,10 @@ fn a_websocket_may_take_an_application_over(version: Version) {
     for app in ["demo", "other"] {
         assert_eq!(ari.post(&format!("/amqp/{app}")).status, 204);
     }
-    ari.post("/applications/demo/subscription?eventSource=channel:").ok();
+    if version == Version::V22 {
+        // On 16 the websocket's end leaves an entry that nothing tells from an active one.
+        ari.post("/applications/demo/subscription?eventSource=channel:").ok();
+    }
     assert_published(&ari, &consumer, "demo", "ours");
 
     let socket = ari.events("demo");
@@ -214,7 +217,9 @@ fn assert_described(value: &Value, models: &Value, model: &str) {
             "string" => assert!(member.is_string(), "{name}: {member}"),
             "int" => assert!(member.is_u64(), "{name}: {member}"),
             "object" => assert!(member.is_object(), "{name}: {member}"),
-            "List[string]" => assert!(member.as_array().is_some_and(|list| list.iter().all(Value::is_string))),
+            "List[string]" => {
+                assert!(member.as_array().is_some_and(|list| list.iter().all(Value::is_string)))
+            }
             list if list.starts_with("List[") => {
                 let model = list.trim_start_matches("List[").trim_end_matches(']');
                 let members = member.as_array().expect("a list");
@@ -251,13 +256,12 @@ fn the_event_filter_of_ari_is_obeyed(version: Version) {
     }
     let filtered = counter(&pair.asterisk, "filtered");
     let disallowed = [json!({"type": "Dial"}), json!({"type": "ChannelDialplan"})];
-    let rest = kinds_with(&json!({ "disallowed": disallowed }));
-    let expected: Vec<String> =
-        all.iter().filter(|kind| !["Dial", "ChannelDialplan"].contains(&kind.as_str())).cloned().collect();
-    assert_eq!(rest, expected);
+    let mut rest = all.clone();
+    rest.retain(|kind| !["Dial", "ChannelDialplan"].contains(&kind.as_str()));
+    assert_eq!(kinds_with(&json!({ "disallowed": disallowed })), rest);
     assert!(counter(&pair.asterisk, "filtered") > filtered);
     let allowed = [json!({"type": "Dial"}), json!({"type": "ChannelVarset"})];
-    assert_eq!(kinds_with(&json!({ "allowed": allowed })), ["Dial"]);
+    assert_eq!(kinds_with(&json!({ "allowed": allowed, "disallowed": [] })), ["Dial"]);
     assert_eq!(kinds_with(&json!({})), all);
 }
 
@@ -292,10 +296,8 @@ fn without_anything_to_publish_no_application_is_created(version: Version) {
     pair.asterisk.write_conf("amqp.conf", &on);
     pair.asterisk.cli("module reload res_stasis_amqp.so");
     assert_eq!(ari.post("/amqp/Demo").status, 204);
-    let events = consumer.drain_until("the first event", seconds(10), |message| {
-        message.routing_key != "ami.successfulauth" || message.sequence() == Some(1)
-    });
-    assert_eq!(events[0].sequence(), Some(1), "{events:?}");
+    waiting_channel(&pair.asterisk);
+    assert_eq!(consumer.next(seconds(10)).sequence(), Some(1));
 }
 
 fn an_unload_ends_all_applications_and_a_load_can_create_them_again(version: Version) {

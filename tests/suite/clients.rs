@@ -42,8 +42,7 @@ impl<'a> Clients<'a> {
 
     /// Its other end receives a digit.
     pub(crate) fn press(&self, digit: &str) {
-        let answer =
-            self.ami.action("PlayDTMF", &[("Channel", &self.anchor), ("Digit", digit)]);
+        let answer = self.ami.action("PlayDTMF", &[("Channel", &self.anchor), ("Digit", digit)]);
         assert_eq!(answer.field("Response"), "Success", "{answer:?}");
         let received = |event: &Value| event["type"] == "ChannelDtmfReceived";
         let mut heard = self.heard.borrow_mut();
@@ -190,7 +189,8 @@ pub(crate) fn assert_same(what: &str, ours: &[Value], theirs: &[Value]) {
             None => extra.push(one),
         }
     }
-    let lines = |events: &[&Value]| events.iter().map(|one| format!("\n  {one}")).collect::<String>();
+    let lines =
+        |events: &[&Value]| events.iter().map(|one| format!("\n  {one}")).collect::<String>();
     assert!(
         missing.is_empty() && extra.is_empty(),
         "{what}: only at the broker:{}\nonly at Asterisk's client:{}",

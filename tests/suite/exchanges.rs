@@ -86,8 +86,7 @@ fn a_headers_exchange_routes_by_name_category_and_application(version: Version) 
     assert!(of_app.iter().any(|message| message.name() == "ChannelCreated"));
     assert_eq!(messages_until(&of_both, &end).len(), 0, "only marks are ChannelVarset");
     assert!(messages_until(&of_ami, &end).iter().all(|one| one.routing_key.starts_with("ami.")));
-    let keys_of_name: Vec<String> =
-        (0..6).map(|_| of_name.next(seconds(10)).routing_key).collect();
+    let keys_of_name: Vec<String> = (0..6).map(|_| of_name.next(seconds(10)).routing_key).collect();
     for key in ["stasis.app.demo", "stasis.app.other", "stasis.channel.channelvarset"] {
         let count = keys_of_name.iter().filter(|one| *one == key).count();
         assert_eq!(count, 2, "two marks each: {keys_of_name:?}");
@@ -171,8 +170,7 @@ fn applications_may_have_any_name(version: Version) {
     let ari = pair.asterisk.ari();
     let long = "Long".repeat(75);
     let umlauts = "ä".repeat(150);
-    let names =
-        ["My App", "UPPER", "Grüße ÄÖÜ", "a.b/c?d&e=f%", "\"quoted\\\"", &long, &umlauts];
+    let names = ["My App", "UPPER", "Grüße ÄÖÜ", "a.b/c?d&e=f%", "\"quoted\\\"", &long, &umlauts];
     for name in names {
         add(&pair, name);
     }

@@ -15,10 +15,20 @@ macro_rules! on_each_version {
     };
 }
 
+mod applications;
 mod boundary;
 mod broker;
+mod c_api;
+mod clients;
+mod commands;
+mod configuration;
+mod contract;
+mod documentation;
 mod events;
+mod exchanges;
+mod filtering;
 mod gate;
+mod manager_events;
 mod pair;
 mod rig_itself;
 mod traffic;

@@ -76,7 +76,8 @@ fn with_all_everything_a_manager_session_is_told_comes(version: Version) {
     let (ours, theirs) = compared_call(&pair);
     assert_same("all manager events", &ours, &theirs);
     let come = names(&ours);
-    for name in ["DialBegin", "Hangup", "Newchannel", "Newexten", "Newstate", "UserEvent", "VarSet"] {
+    for name in ["DialBegin", "Hangup", "Newchannel", "Newexten", "Newstate", "UserEvent", "VarSet"]
+    {
         assert!(come.contains(name), "no {name} in {come:?}");
     }
     assert!(ours.iter().all(|event| event["Privilege"].is_null()));

@@ -171,6 +171,15 @@ pub(crate) fn wait_for_state(asterisk: &Asterisk, word: &str) -> String {
     })
 }
 
+/// `amqp show connection`, once its state begins with `word`.
+pub(crate) fn wait_for_connection(asterisk: &Asterisk, name: &str, word: &str) -> String {
+    let wanted = format!("  State:        {word}");
+    eventually(&format!("connection {name} to be {word}"), seconds(30), || {
+        let shown = asterisk.cli(&format!("amqp show connection {name}"));
+        if shown.contains(&wanted) { Ok(shown) } else { Err(shown) }
+    })
+}
+
 /// One counter of `amqp show status`.
 pub(crate) fn counter(asterisk: &Asterisk, name: &str) -> u64 {
     let shown = asterisk.cli("amqp show status");

@@ -67,10 +67,7 @@ mod tests {
 
     #[test]
     fn many_rings_from_another_thread_are_heard_once_and_never_block() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (bell, ear) = pair().unwrap();
         runtime.block_on(async {
             let ear = Ear::new(&ear).unwrap();

@@ -21,8 +21,10 @@ use crate::status::ConnectionState;
 /// What the host wants that is not being done.
 pub(super) enum Wish {
     Nothing,
-    /// Other settings.
-    Change,
+    /// Other settings; perhaps another connection.
+    Change {
+        reconnect: bool,
+    },
     /// The end, by this time.
     Stop(Instant),
 }
@@ -101,9 +103,9 @@ impl<'a> Desk<'a> {
             (None, None) => true,
             _ => false,
         };
-        match same && !self.is_replaced() {
-            true => Wish::Nothing,
-            false => Wish::Change,
+        match (self.is_replaced(), same) {
+            (false, true) => Wish::Nothing,
+            (reconnect, _) => Wish::Change { reconnect },
         }
     }
 

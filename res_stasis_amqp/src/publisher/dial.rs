@@ -47,9 +47,7 @@ pub(super) async fn dial(
     let limit = settings.connection_timeout;
     // Before any packet is sent: a certificate that cannot be used is no matter of the net.
     let tls = match endpoint.tls {
-        true => Some(
-            tls::Client::new(&settings.tls, &endpoint.host).map_err(Trouble::tls)?,
-        ),
+        true => Some(tls::Client::new(&settings.tls, &endpoint.host).map_err(Trouble::tls)?),
         false => None,
     };
     let addresses = resolver

@@ -61,6 +61,10 @@ impl Trouble {
                 };
                 Self::new(kind, amqp.get_message().to_string())
             }
+            // In TLS 1.3 our side is done before the server has looked for our certificate.
+            ErrorKind::IOError(error) if is_of_tls(error) => {
+                Self::tls(format!("TLS handshake failed: {error}"))
+            }
             // Also how a server that knows no `authentication_failure_close` refuses a login.
             ErrorKind::IOError(error) => {
                 Self::unreachable(format!("the connection ended during the handshake: {error}"))
@@ -103,12 +107,13 @@ impl Trouble {
                 reasons.collect::<Vec<_>>().join("; ")
             }
         };
-        let furthest = troubles.into_iter().map(|(_, one)| one.kind).max_by_key(|kind| match kind {
-            Kind::TlsFailed => 2,
-            Kind::LoginRefused => 3,
-            Kind::VhostRefused => 4,
-            _ => 1,
-        });
+        let furthest =
+            troubles.into_iter().map(|(_, one)| one.kind).max_by_key(|kind| match kind {
+                Kind::TlsFailed => 2,
+                Kind::LoginRefused => 3,
+                Kind::VhostRefused => 4,
+                _ => 1,
+            });
         Self { kind: furthest.unwrap_or(Kind::Unreachable), reason }
     }
 
@@ -125,6 +130,10 @@ impl Trouble {
             Kind::Lost => ConnectionState::Lost { reason },
         }
     }
+}
+
+fn is_of_tls(error: &std::io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
 /// Whether an error only says that something else went wrong before.
@@ -154,6 +163,9 @@ mod tests {
         assert_eq!(of(541), Trouble::unreachable("TEXT"));
         let reset = Error::from(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
         assert_eq!(Trouble::of_handshake(&reset).kind, Kind::Unreachable);
+        let alert = rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired);
+        let alert = std::io::Error::new(std::io::ErrorKind::InvalidData, alert);
+        assert_eq!(Trouble::of_handshake(&alert.into()).kind, Kind::TlsFailed);
     }
 
     #[test]

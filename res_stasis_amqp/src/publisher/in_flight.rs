@@ -182,6 +182,10 @@ impl InFlight {
         self.sent.len()
     }
 
+    pub(super) fn resting(&self) -> usize {
+        self.resting.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.sent.is_empty() && self.resting.is_empty() && self.fresh.is_empty()
     }
@@ -215,8 +219,7 @@ mod tests {
 
     impl Bench {
         fn new() -> Self {
-            let limits =
-                Limits { events: 100_000, bytes: 1 << 30, overflow: Overflow::DropOldest };
+            let limits = Limits { events: 100_000, bytes: 1 << 30, overflow: Overflow::DropOldest };
             let counters = Arc::new(Counters::default());
             let outbox = Arc::new(Outbox::new(limits, counters.clone(), || {}));
             Self { outbox, counters, high_water: Arc::default(), now: Instant::now() }

@@ -177,10 +177,9 @@ impl Link {
         self.socket.shut_down();
         drop(self.events);
         let over = timeout(GOODBYE, self.thread.over()).await.is_ok();
-        match Arc::into_inner(self.connection) {
-            Some(connection) => roots.keep(connection, over),
-            // No errand is left that could hold a clone.
-            None => {}
+        // No errand is left that could hold a clone, so there is one.
+        if let Some(connection) = Arc::into_inner(self.connection) {
+            roots.keep(connection, over);
         }
     }
 }

@@ -58,9 +58,9 @@ impl Link {
         let mut given_up = GivenUp(Some(dialled.socket));
 
         let stream = Mutex::new(Some(stream));
-        let io_thread = thread.clone();
+        let (io_thread, enrol) = (thread.clone(), roots.enrol);
         let hand_over = async move |_: AMQPUri, _: Runtime<Kit>| {
-            io_thread.this_thread();
+            io_thread.this_thread("lapin-io-loop", enrol);
             let stream = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
             // lapin asks a second time only to connect again, which is the worker's business.
             stream
@@ -90,10 +90,7 @@ impl Link {
 fn uri(endpoint: &Endpoint, settings: &ConnectionSettings) -> Result<AMQPUri, Trouble> {
     // lapin panics on a longer one.
     if ShortString::try_new(endpoint.vhost.as_str()).is_err() {
-        return Err(Trouble::new(
-            Kind::VhostRefused,
-            "the vhost's name is longer than 255 bytes",
-        ));
+        return Err(Trouble::new(Kind::VhostRefused, "the vhost's name is longer than 255 bytes"));
     }
     Ok(AMQPUri {
         // TLS is done before lapin sees the stream.

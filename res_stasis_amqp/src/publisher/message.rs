@@ -60,8 +60,10 @@ pub(super) fn properties(event: &Event, identity: &Identity, persistent: bool) -
 
 /// A short string, cut where it does not fit: the plain conversions panic.
 pub(super) fn short(text: &str) -> ShortString {
-    let fitting = text.get(..text.floor_char_boundary(255)).unwrap_or_default();
-    ShortString::try_new(fitting).unwrap_or_default()
+    ShortString::try_new(text).unwrap_or_else(|_| {
+        let fitting = (0..=255).rev().find_map(|end| text.get(..end));
+        ShortString::try_new(fitting.unwrap_or_default()).unwrap_or_default()
+    })
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ mod link;
 mod login;
 mod message;
 mod orders;
+mod pace;
 mod resolve;
 mod roots;
 mod service;
@@ -39,7 +40,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use bell::Bell;
 pub(crate) use message::Identity;
-pub(crate) use threads::Leftover;
+pub(crate) use threads::{Enrol, Leftover};
 
 use crate::config::{ConnectionSettings, ExchangeType};
 use crate::counters::Counters;
@@ -109,6 +110,7 @@ struct Shared {
     eid: String,
     id: u64,
     observer: Box<dyn Observer>,
+    enrol: Enrol,
     status: Arc<ConnectionStatus>,
     orders: Orders,
     bell: Bell,
@@ -125,8 +127,12 @@ impl Shared {
     }
 
     fn fail(&self, state: ConnectionState, next_attempt: Instant) {
-        self.enter(state);
+        let is_new = self.status.enter(state.clone());
+        // Before it is told of: whoever looks then sees when it is tried again.
         self.status.retry_at(next_attempt);
+        if is_new {
+            self.observer.state(&self.name, &state);
+        }
     }
 
     fn logged_in(&self, link: &Link) {
@@ -147,12 +153,18 @@ impl Shared {
 pub(crate) struct Worker(Arc<Shared>);
 
 impl Worker {
-    /// A worker for section `name` on node `eid`. It does nothing until it is run.
+    /// A worker for section `name` on node `eid`. It does nothing until it is run. `enrol` is called
+    /// on each thread that a library starts for it.
     ///
     /// # Errors
     ///
     /// When no socket pair can be made: the process is out of file descriptors.
-    pub(crate) fn new(name: &str, eid: &str, observer: impl Observer + 'static) -> io::Result<Self> {
+    pub(crate) fn new(
+        name: &str,
+        eid: &str,
+        observer: impl Observer + 'static,
+        enrol: Enrol,
+    ) -> io::Result<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let (bell, ear) = bell::pair()?;
         Ok(Self(Arc::new(Shared {
@@ -160,6 +172,7 @@ impl Worker {
             eid: eid.into(),
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             observer: Box::new(observer),
+            enrol,
             status: Arc::new(ConnectionStatus::default()),
             orders: Orders::default(),
             bell,
@@ -188,7 +201,11 @@ impl Worker {
     /// nothing, other publishing opens another channel, another connection replaces the first.
     /// What is unconfirmed then goes back to its outbox. Without `publish` the connection is held
     /// but not used.
-    pub(crate) fn configure(&self, connection: ConnectionSettings, publish: Option<PublishSettings>) {
+    pub(crate) fn configure(
+        &self,
+        connection: ConnectionSettings,
+        publish: Option<PublishSettings>,
+    ) {
         self.0.orders.configure(connection, publish);
         self.0.bell.ring();
     }
@@ -198,7 +215,12 @@ impl Worker {
     /// # Errors
     ///
     /// A sentence for the operator: not connected and why, no such queue, refused, no answer.
-    pub(crate) fn test_send(&self, queue: &str, message: &str, timeout: Duration) -> Result<(), String> {
+    pub(crate) fn test_send(
+        &self,
+        queue: &str,
+        message: &str,
+        timeout: Duration,
+    ) -> Result<(), String> {
         if self.finished() {
             return Err("the connection has been ended".into());
         }

@@ -45,7 +45,11 @@ impl Orders {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn configure(&self, connection: ConnectionSettings, publish: Option<PublishSettings>) {
+    pub(super) fn configure(
+        &self,
+        connection: ConnectionSettings,
+        publish: Option<PublishSettings>,
+    ) {
         let mut inner = self.lock();
         // The same settings keep their Arc, by which the worker knows them.
         let connection = match &inner.wanted {

@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::threads::{Leftover, Trace};
+use super::threads::{Enrol, Leftover, Trace};
 
 /// Look-ups that may hang at one time; one for each name, so this bounds the names.
 const MOST_RUNNING: usize = 8;
@@ -25,12 +25,16 @@ struct Lookup {
     thread: Trace,
 }
 
-#[derive(Default)]
 pub(super) struct Resolver {
+    enrol: Enrol,
     running: Vec<Lookup>,
 }
 
 impl Resolver {
+    pub(super) fn new(enrol: Enrol) -> Self {
+        Self { enrol, running: Vec::new() }
+    }
+
     /// The addresses of `host`. A look-up that took too long is taken up again by the next call.
     pub(super) async fn resolve(
         &mut self,
@@ -48,7 +52,9 @@ impl Resolver {
         self.running.retain(|lookup| !Arc::ptr_eq(&lookup.answer, &answer) || !thread.gone());
         let answer = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
         match answer {
-            Some(Ok(addresses)) if addresses.is_empty() => Err(format!("host {host} has no address")),
+            Some(Ok(addresses)) if addresses.is_empty() => {
+                Err(format!("host {host} has no address"))
+            }
             Some(Ok(addresses)) => Ok(addresses),
             Some(Err(error)) => Err(format!("cannot resolve host {host}: {error}")),
             None => Err(format!("the look-up of host {host} ended without an answer")),
@@ -70,11 +76,11 @@ impl Resolver {
         }
         let (answer, thread) = (Answer::default(), Trace::default());
         let (lifeline, trace) = (thread.lifeline(), thread.clone());
-        let (name, sink) = (host.to_owned(), answer.clone());
+        let (name, sink, enrol) = (host.to_owned(), answer.clone(), self.enrol);
         std::thread::Builder::new()
             .name("amqp-resolver".into())
             .spawn(move || {
-                trace.this_thread();
+                trace.this_thread("amqp-resolver", enrol);
                 let found = (name.as_str(), port).to_socket_addrs().map(Iterator::collect);
                 *sink.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
                 drop(lifeline);
@@ -109,7 +115,7 @@ mod tests {
 
     #[test]
     fn an_address_of_either_family_starts_no_thread() {
-        let mut resolver = Resolver::default();
+        let mut resolver = Resolver::new(|_| Box::new(()));
         for host in ["127.0.0.1", "::1"] {
             let found = resolve(&mut resolver, host).unwrap();
             assert_eq!(found, [SocketAddr::new(host.parse().unwrap(), 5672)]);
@@ -119,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_name_is_resolved_and_its_thread_leaves() {
-        let mut resolver = Resolver::default();
+        let mut resolver = Resolver::new(|_| Box::new(()));
         let found = resolve(&mut resolver, "localhost").unwrap();
         assert!(found.iter().all(|address| address.ip().is_loopback()));
         let mut leftover = Leftover::default();

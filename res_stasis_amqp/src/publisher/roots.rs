@@ -10,11 +10,11 @@ use lapin::Connection;
 use tokio::runtime::Runtime;
 
 use super::resolve::Resolver;
-use super::threads::Leftover;
+use super::threads::{Enrol, Leftover};
 
 /// Kept for the life of the worker, at whose end all of it must be gone.
-#[derive(Default)]
 pub(super) struct Roots {
+    pub(super) enrol: Enrol,
     pub(super) resolver: Resolver,
     pub(super) threads: Leftover,
     /// Connections whose thread had not ended in time.
@@ -22,6 +22,15 @@ pub(super) struct Roots {
 }
 
 impl Roots {
+    pub(super) fn new(enrol: Enrol) -> Self {
+        Self {
+            enrol,
+            resolver: Resolver::new(enrol),
+            threads: Leftover::default(),
+            lingering: Vec::new(),
+        }
+    }
+
     /// Takes a connection whose work is `over`, or is not but should be.
     pub(super) fn keep(&mut self, connection: Connection, over: bool) {
         match over {

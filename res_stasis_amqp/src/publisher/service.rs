@@ -14,6 +14,7 @@ use tokio::time::sleep;
 use super::desk::{Desk, Wish};
 use super::failure::Trouble;
 use super::link::{Change, Link};
+use super::pace::End;
 use super::session::{self, Next};
 use super::{PublishSettings, exchange};
 
@@ -60,8 +61,11 @@ pub(super) async fn attend(desk: &Desk<'_>, link: &mut Link) -> Leave {
         };
         let trouble = match next {
             Next::Lost(trouble) => return Leave::Lost(trouble),
-            Next::Orders | Next::Closed(_) if desk.is_stopping() => return Leave::Orders,
-            Next::Orders => continue,
+            Next::Orders(_) | Next::Closed(_) if desk.is_stopping() => return Leave::Orders,
+            Next::Orders(End::Done) => continue,
+            // lapin sends a channel's close before what is queued on that channel, and the server
+            // ends the connection for what comes after a close.
+            Next::Orders(End::Cut) => return Leave::Orders,
             Next::Closed(trouble) => trouble,
         };
         if since.elapsed() >= GOOD {
@@ -110,7 +114,7 @@ async fn wait(
         match desk.heed(link, publish) {
             Wish::Nothing => {}
             Wish::Stop(_) => return Some(Leave::Orders),
-            Wish::Change => return None,
+            Wish::Change { .. } => return None,
         }
         tokio::select! {
             biased;

@@ -13,7 +13,7 @@ use futures_util::{FutureExt, StreamExt};
 use lapin::options::BasicPublishOptions;
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation, Error};
-use tokio::time::{MissedTickBehavior, timeout};
+use tokio::time::{MissedTickBehavior, sleep, timeout};
 
 use super::PublishSettings;
 use super::desk::{Desk, Wish};
@@ -21,6 +21,7 @@ use super::failure::Trouble;
 use super::in_flight::{InFlight, Parcel};
 use super::link::{Change, Link};
 use super::message::{properties, short};
+use super::pace::{End, Pace, Rest};
 use crate::event::Event;
 use crate::status::ConnectionState;
 
@@ -28,41 +29,20 @@ use crate::status::ConnectionState;
 /// may take seconds over a change of leader, and a busy disk as long.
 const CONFIRM_LIMIT: Duration = Duration::from_secs(30);
 
-/// What is still unconfirmed when the settings change is given this long.
-const FINISH: Duration = Duration::from_secs(2);
-
-/// What a channel's close may take at least, when the time for the rest is over.
-const CLOSE: Duration = Duration::from_millis(300);
+/// Woken again within this time, the worker lets some events gather before it goes to the outbox:
+/// waking for each would cost more than the events do. The first after a pause goes out at once.
+const BUSY: Duration = Duration::from_millis(10);
+const GATHER: Duration = Duration::from_millis(2);
 
 /// How often the clocks are looked at, while anything is owed.
 const TICK: Duration = Duration::from_millis(100);
 
 /// Why publishing on this channel has ended.
 pub(super) enum Next {
-    /// The host wants something else, or the drain is over.
-    Orders,
+    /// The host wants something else.
+    Orders(End),
     Lost(Trouble),
     Closed(Trouble),
-}
-
-/// What may be sent.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Pace {
-    /// All that comes.
-    Flow,
-    /// Nothing more; the confirms of what is out are waited for.
-    Finish(Instant),
-    /// What is there, and then no more.
-    Drain(Instant),
-}
-
-impl Pace {
-    fn until(self) -> Instant {
-        match self {
-            Self::Flow => Instant::now(),
-            Self::Finish(until) | Self::Drain(until) => until,
-        }
-    }
 }
 
 struct Outcome {
@@ -110,19 +90,27 @@ pub(super) async fn run(
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut pace = Pace::Flow;
     let mut tried = false;
+    let mut rung = true;
+    let mut woken: Option<Instant> = None;
 
     let next = loop {
-        match desk.heed(link, Some(publish)) {
-            Wish::Nothing => {}
-            Wish::Stop(by) => {
-                desk.show(ConnectionState::Stopping);
-                pace = Pace::Drain(by);
+        if std::mem::take(&mut rung) {
+            if woken.replace(Instant::now()).is_some_and(|last| last.elapsed() < BUSY) {
+                sleep(GATHER).await;
             }
-            Wish::Change if pace == Pace::Flow => pace = Pace::Finish(Instant::now() + FINISH),
-            Wish::Change => {}
+            match desk.heed(link, Some(publish)) {
+                Wish::Stop(by) => {
+                    desk.show(ConnectionState::Stopping);
+                    pace = Pace::Drain { by };
+                }
+                Wish::Change { reconnect } if pace.leases() || reconnect => {
+                    pace = Pace::finish(Instant::now(), reconnect);
+                }
+                Wish::Change { .. } | Wish::Nothing => {}
+            }
         }
         let now = Instant::now();
-        let leases = !matches!(pace, Pace::Finish(_));
+        let leases = pace.leases();
         while let Some(parcel) = session.in_flight.next(now, leases) {
             let one = session.send(parcel, channel, exchange.clone(), options);
             let mut one = Box::pin(one);
@@ -141,10 +129,13 @@ pub(super) async fn run(
                 None => Next::Closed(Trouble::of_channel(&error)),
             };
         }
-        if session.is_done(pace, now) || (pace != Pace::Flow && link.blocked.is_some()) {
-            break Next::Orders;
+        if pace != Pace::Flow
+            && let Some(end) = pace.end(&session.rest(link.blocked.is_some()), now)
+        {
+            break Next::Orders(end);
         }
-        if link.blocked.is_none() && session.in_flight.oldest().is_some_and(|at| now - at >= limit) {
+        if link.blocked.is_none() && session.in_flight.oldest().is_some_and(|at| now - at >= limit)
+        {
             let reason = format!("the server has not confirmed an event within {limit:?}");
             break Next::Lost(Trouble::lost(reason));
         }
@@ -157,10 +148,12 @@ pub(super) async fn run(
             continue;
         }
         tried = false;
-        let owed = pace != Pace::Flow || !session.in_flight.is_empty();
+        // Without confirms, nothing else wakes us to what comes back after the last event.
+        let returns = publish.mandatory && !publish.confirms;
+        let owed = pace != Pace::Flow || !session.in_flight.is_empty() || returns;
         tokio::select! {
             biased;
-            () = desk.rung() => {}
+            () = desk.rung() => rung = true,
             change = link.change() => match change {
                 Change::Lost(trouble) => break Next::Lost(trouble),
                 Change::ChannelClosed(error) if !channel.status().connected() => {
@@ -170,6 +163,7 @@ pub(super) async fn run(
                 Change::Blocked => desk.show_up(link),
                 Change::Unblocked => {
                     session.in_flight.forgive(Instant::now());
+                    pace = pace.unblocked(Instant::now());
                     desk.show_up(link);
                 }
             },
@@ -179,15 +173,15 @@ pub(super) async fn run(
             }
             _ = tick.tick(), if owed => {}
         }
-        if publish.mandatory && !publish.confirms {
+        if returns {
             session.collect_returns(channel);
         }
     };
-    if matches!(next, Next::Orders) && link.blocked.is_none() {
+    if matches!(next, Next::Orders(End::Done)) && link.blocked.is_none() {
         // The server answers when it has done what was sent before. Without confirms this is how to
         // know, and the next channel's events then come after this one's.
-        let patience = pace.until().saturating_duration_since(Instant::now()).max(CLOSE);
-        let _ = timeout(patience, channel.close(200, ShortString::default())).await;
+        let _ = timeout(pace.patience(Instant::now()), channel.close(200, ShortString::default()))
+            .await;
     }
     // What has been confirmed meanwhile need not be sent again.
     session.take_all(&mut confirms);
@@ -251,19 +245,19 @@ impl Session<'_> {
 
     /// Without confirms lapin keeps returned messages until it is asked for them.
     fn collect_returns(&self, channel: &Channel) {
-        for message in channel.wait_for_confirms().now_or_never().and_then(Result::ok).iter().flatten() {
+        for message in
+            channel.wait_for_confirms().now_or_never().and_then(Result::ok).iter().flatten()
+        {
             self.returned(message.properties.message_id().clone());
         }
     }
 
-    fn is_done(&self, pace: Pace, now: Instant) -> bool {
-        match pace {
-            Pace::Flow => false,
-            Pace::Finish(until) => now >= until || self.in_flight.unconfirmed() == 0,
-            Pace::Drain(until) => {
-                let queued = self.publish.outbox.depth().queued_events;
-                now >= until || (queued == 0 && self.in_flight.is_empty())
-            }
+    fn rest(&self, blocked: bool) -> Rest {
+        Rest {
+            queued: self.publish.outbox.depth().queued_events,
+            unconfirmed: self.in_flight.unconfirmed(),
+            resting: self.in_flight.resting(),
+            blocked,
         }
     }
 }

@@ -9,7 +9,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -19,9 +19,14 @@ const GRACE: Duration = Duration::from_millis(200);
 
 const POLL: Duration = Duration::from_millis(2);
 
+/// Lists the calling thread with the host under a name, until the result is dropped, on whichever
+/// thread.
+pub(crate) type Enrol = fn(&str) -> Box<dyn Send>;
+
 #[derive(Default)]
 struct Life {
     task: OnceLock<PathBuf>,
+    enrolled: Mutex<Option<Box<dyn Send>>>,
     over: AtomicBool,
     over_since: OnceLock<Instant>,
     told: Notify,
@@ -40,7 +45,8 @@ impl Trace {
     }
 
     /// Called on the thread itself.
-    pub(super) fn this_thread(&self) {
+    pub(super) fn this_thread(&self, name: &str, enrol: Enrol) {
+        *self.0.enrolled.lock().unwrap_or_else(PoisonError::into_inner) = Some(enrol(name));
         if let Ok(own) = std::fs::read_link("/proc/thread-self") {
             // Called once for each thread.
             let _ = self.0.task.set(Path::new("/proc").join(own));
@@ -74,6 +80,7 @@ impl Trace {
 impl Drop for Lifeline {
     fn drop(&mut self) {
         let life = &self.0.0;
+        drop(life.enrolled.lock().unwrap_or_else(PoisonError::into_inner).take());
         // There is one lifeline for each trace.
         let _ = life.over_since.set(Instant::now());
         life.over.store(true, Ordering::Release);
@@ -119,7 +126,7 @@ mod tests {
         let (lifeline, inside) = (trace.lifeline(), trace.clone());
         let (started_tx, started) = std::sync::mpsc::channel();
         drop(std::thread::spawn(move || {
-            inside.this_thread();
+            inside.this_thread("test", |_| Box::new(()));
             started_tx.send(()).unwrap();
             wait.recv().ok();
             drop(lifeline);

@@ -35,7 +35,7 @@ pub(super) struct Crew<'a> {
 
 impl<'a> Crew<'a> {
     pub(super) fn new(shared: &'a Shared, ear: Ear) -> Self {
-        Self { host: Host { shared, ear }, roots: Roots::default() }
+        Self { host: Host { shared, ear }, roots: Roots::new(shared.enrol) }
     }
 
     pub(super) async fn work(&mut self) {

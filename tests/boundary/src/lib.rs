@@ -57,10 +57,7 @@ fn on_purpose(place: &str) {
 fn configured() -> Option<String> {
     let sections = config::load("boundary.conf").ok()?;
     let entries = sections.into_iter().flat_map(|section| section.entries);
-    entries
-        .filter(|entry| entry.name == "panic")
-        .map(|entry| entry.value)
-        .next_back()
+    entries.filter(|entry| entry.name == "panic").map(|entry| entry.value).next_back()
 }
 
 fn panic_if_configured(call: &str) {

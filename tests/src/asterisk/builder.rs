@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -128,6 +129,11 @@ impl Builder {
         if wanted { self.option("refdebug = yes") } else { self }
     }
 
+    /// Asks this server for names, on port 53, once, and waits 4 s for the answer.
+    pub fn name_server(self, address: Ipv4Addr) -> Self {
+        self.conf("resolv.conf", format!("nameserver {address}\noptions timeout:4 attempts:1\n"))
+    }
+
     /// Debug messages up to this level in the log.
     pub fn debug(self, level: u8) -> Self {
         self.option(&format!("debug = {level}"))
@@ -149,9 +155,12 @@ impl Builder {
             rtp: ports::block(RTP_PORTS),
         };
         self.furnish(&folder, ports);
-        let process = program(version, folder.path())
-            .arg("-f")
-            .spawn("Asterisk", &folder.path().join("log/printed"));
+        let mut server = program(version, folder.path());
+        let name_server = folder.path().join("etc/resolv.conf");
+        if name_server.exists() {
+            server = server.bind_at(&name_server, Path::new("/etc/resolv.conf"));
+        }
+        let process = server.arg("-f").spawn("Asterisk", &folder.path().join("log/printed"));
         let node = Asterisk { version, entity_id: self.entity_id, ports, process, folder };
         let reason = || format!("{}\n{}", tail(&node.process.output(), 20), tail(&node.log(), 20));
         eventually("Asterisk to boot", seconds(60), || {

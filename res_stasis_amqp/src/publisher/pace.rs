@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! What a session may still send, and when it is over.
+
+use std::time::{Duration, Instant};
+
+/// What is still unconfirmed when the settings change is given this long.
+const FINISH: Duration = Duration::from_secs(2);
+
+/// What a channel's close may take at least, when the time for the rest is over.
+const CLOSE: Duration = Duration::from_millis(300);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// All that comes.
+    Flow,
+    /// Nothing more; the confirms of what is out are waited for.
+    Finish {
+        by: Instant,
+        /// The connection itself is to be replaced.
+        reconnect: bool,
+    },
+    /// What is there, and then no more.
+    Drain { by: Instant },
+}
+
+/// What a session has not done yet.
+pub(super) struct Rest {
+    pub(super) queued: usize,
+    pub(super) unconfirmed: usize,
+    pub(super) resting: usize,
+    pub(super) blocked: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Nothing is left on the channel.
+    Done,
+    /// Something is, but its time is over.
+    Cut,
+}
+
+impl Pace {
+    pub(super) fn finish(now: Instant, reconnect: bool) -> Self {
+        Self::Finish { by: now + FINISH, reconnect }
+    }
+
+    /// The server takes messages again: the time for them begins now.
+    pub(super) fn unblocked(self, now: Instant) -> Self {
+        match self {
+            Self::Finish { reconnect, .. } => Self::finish(now, reconnect),
+            Self::Flow | Self::Drain { .. } => self,
+        }
+    }
+
+    /// Whether events may be taken from the outbox.
+    pub(super) fn leases(self) -> bool {
+        !matches!(self, Self::Finish { .. })
+    }
+
+    pub(super) fn end(self, rest: &Rest, now: Instant) -> Option<End> {
+        let (done, cut) = match self {
+            Self::Flow => (false, false),
+            // Other publishing on the same connection waits for the end of an alarm: it would not
+            // get through either.
+            Self::Finish { by, reconnect } => {
+                (rest.unconfirmed == 0, if rest.blocked { reconnect } else { now >= by })
+            }
+            Self::Drain { by } => {
+                let left = rest.queued + rest.unconfirmed + rest.resting;
+                (left == 0, rest.blocked || now >= by)
+            }
+        };
+        match (done, cut) {
+            (true, _) => Some(End::Done),
+            (false, true) => Some(End::Cut),
+            (false, false) => None,
+        }
+    }
+
+    /// How long the close of the channel may take.
+    pub(super) fn patience(self, now: Instant) -> Duration {
+        match self {
+            Self::Flow => CLOSE,
+            Self::Finish { by, .. } | Self::Drain { by } => {
+                by.saturating_duration_since(now).max(CLOSE)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING: Rest = Rest { queued: 0, unconfirmed: 0, resting: 0, blocked: false };
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_drain_ends_with_the_last_event_or_its_time_or_an_alarm() {
+        let now = Instant::now();
+        let drain = Pace::Drain { by: now + SECOND };
+        assert_eq!(drain.end(&NOTHING, now), Some(End::Done));
+        for rest in [
+            Rest { queued: 1, ..NOTHING },
+            Rest { unconfirmed: 1, ..NOTHING },
+            Rest { resting: 1, ..NOTHING },
+        ] {
+            assert_eq!(drain.end(&rest, now), None);
+            assert_eq!(drain.end(&rest, now + SECOND), Some(End::Cut));
+            assert_eq!(drain.end(&Rest { blocked: true, ..rest }, now), Some(End::Cut));
+        }
+    }
+
+    #[test]
+    fn new_publishing_waits_for_confirms_and_not_for_what_is_queued() {
+        let now = Instant::now();
+        let finish = Pace::finish(now, false);
+        let rest = Rest { queued: 9, resting: 9, ..NOTHING };
+        assert_eq!(finish.end(&rest, now), Some(End::Done));
+        let owed = Rest { unconfirmed: 1, ..rest };
+        assert_eq!(finish.end(&owed, now), None);
+        assert_eq!(finish.end(&owed, now + FINISH), Some(End::Cut));
+    }
+
+    #[test]
+    fn during_an_alarm_only_another_connection_is_worth_leaving_for() {
+        let now = Instant::now();
+        let late = now + FINISH * 100;
+        let stuck = Rest { unconfirmed: 1, blocked: true, ..NOTHING };
+        assert_eq!(Pace::finish(now, false).end(&stuck, late), None);
+        assert_eq!(Pace::finish(now, true).end(&stuck, now), Some(End::Cut));
+        let moving = Rest { blocked: false, ..stuck };
+        let again = Pace::finish(now, false).unblocked(late);
+        assert_eq!(again.end(&moving, late), None);
+        assert_eq!(again.end(&moving, late + FINISH), Some(End::Cut));
+    }
+
+    #[test]
+    fn flow_never_ends_by_itself() {
+        let now = Instant::now();
+        assert_eq!(Pace::Flow.end(&NOTHING, now), None);
+        assert_eq!(Pace::Flow.end(&Rest { blocked: true, ..NOTHING }, now), None);
+    }
+}
