@@ -204,6 +204,8 @@ impl Module for StasisAmqp {
         if !self.apps.end(CALLBACKS) {
             return Err("the handler of an application does not return".to_owned());
         }
+        // Nothing comes in any more, so consumers can be told of losses now or never.
+        self.outbox.close();
         self.publishers.stop(DRAIN)?;
         running.commands = None;
         self.abandon();
@@ -214,7 +216,6 @@ impl Module for StasisAmqp {
         if let Err(reason) = self.publishers.stop(DRAIN) {
             asterisk::warning!("{reason}");
         }
-        self.outbox.close();
         self.abandon();
     }
 }

@@ -3,10 +3,9 @@
 
 //! Load, unload and what is left of it: nothing.
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, UdpSocket};
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use rig::{Asterisk, Broker, Version, eventually, ports, seconds};
 
@@ -26,7 +25,7 @@ on_each_version!(
 const MODULE: &str = "res_stasis_amqp.so";
 
 /// The names of the threads that are ours, or of a library of ours.
-fn threads(asterisk: &Asterisk) -> Vec<(String, std::path::PathBuf)> {
+fn threads(asterisk: &Asterisk) -> Vec<(String, PathBuf)> {
     let tasks = format!("/proc/{}/task", asterisk.process().pid());
     let tasks = std::fs::read_dir(&tasks).unwrap_or_else(|error| panic!("{tasks}: {error}"));
     let named = tasks.flatten().filter_map(|task| {
@@ -46,23 +45,22 @@ fn assert_gone(asterisk: &Asterisk) {
     assert!(!listed.contains("amqp"), "{listed}");
 }
 
-/// `module unload`, and how long it took.
+/// `module unload` never takes longer, and never leaves anything.
 #[track_caller]
-fn unload_in_time(asterisk: &Asterisk) -> Duration {
+fn unload_in_time(asterisk: &Asterisk) {
     let since = Instant::now();
     unload(asterisk);
     let took = since.elapsed();
     assert!(took < seconds(6), "the unload took {took:?}");
     assert_gone(asterisk);
-    took
 }
 
 fn fifty_lives_under_traffic_leave_nothing_behind(version: Version) {
     let tenant = Broker::shared().tenant();
-    let asterisk = node(version, &AmqpConf::new(&tenant.url()).text()).start();
-    let ari = asterisk.ari();
+    // The least that RabbitMQ takes, and with it the least of buffers: see below.
+    let conf = AmqpConf::new(&tenant.url()).connection("max_frame_bytes", "8192");
+    let asterisk = node(version, &conf.text()).start();
     let _channel = count_slowly(&asterisk, ENDLESS);
-    drop(ari);
     let fds = asterisk.process().fds();
     let mut memory = Vec::new();
     for _ in 0..50 {
@@ -75,67 +73,52 @@ fn fifty_lives_under_traffic_leave_nothing_behind(version: Version) {
             now if now <= fds => Ok(()),
             now => Err(format!("{now}, at first {fds}")),
         });
-        memory.push(asterisk.process().rss_bytes() >> 10);
+        memory.push(asterisk.process().rss_bytes());
     }
-    println!("MEM {memory:?}");
-    asterisk.assert_alive();
+    // A connection has buffers of 1 MiB, and each of the C library's arenas, 16 with two cores,
+    // keeps the memory of one. That is over after some lives; a connection that was lost in each
+    // of 40 would be more than twice as much.
+    let (tenth, last) = (memory[9], memory[49]);
+    let grown = last.saturating_sub(tenth);
+    assert!(grown < 18 << 20, "{grown} bytes more in 40 lives: {memory:?}");
     hang_up(&asterisk);
     assert!(asterisk.stop_gracefully().success());
 }
 
 fn no_reference_is_left_at_the_end(version: Version) {
-    let leaks = |with: bool| {
-        let tenant = Broker::shared().tenant();
-        let conf = AmqpConf::new(&tenant.url()).text();
-        let asterisk = node(version, &conf).ref_debug(true).start();
-        for _ in 0..2 {
-            if with {
-                load(&asterisk);
-                wait_for_state(&asterisk, "connected");
-                for app in ["kept", "ended"] {
-                    assert_eq!(asterisk.ari().post(&format!("/amqp/{app}")).status, 204);
-                }
-                asterisk.cli("module reload res_stasis_amqp.so");
-            }
-            set(&asterisk, "BEFORE");
-            if with {
-                let path = "/channels?endpoint=Local/stay@default&app=kept";
-                asterisk.ari().post(path).ok();
-                wait_for_counter(&asterisk, "confirmed", seconds(20), 30);
-                assert_eq!(asterisk.ari().delete("/amqp/ended").status, 204);
-            }
-            count_slowly(&asterisk, 200).finish(seconds(20));
-            asterisk.cli("channel request hangup all");
-            if with {
-                unload(&asterisk);
-            }
+    let tenant = Broker::shared().tenant();
+    let conf = AmqpConf::new(&tenant.url()).text();
+    let asterisk = node(version, &conf).ref_debug(true).start();
+    for publish_ami in ["yes", "all"] {
+        load(&asterisk);
+        wait_for_state(&asterisk, "connected");
+        for app in ["kept", "ended"] {
+            assert_eq!(asterisk.ari().post(&format!("/amqp/{app}")).status, 204);
         }
-        if with {
-            // At the end it is loaded: the host unloads it.
-            load(&asterisk);
-            set(&asterisk, "AFTER");
-        }
-        hang(&asterisk);
-        assert!(asterisk.stop_gracefully().success());
-        let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
-        for leak in asterisk.leaks("") {
-            let made: Vec<&str> = leak.history[0].split(',').collect();
-            *kinds.entry(format!("{} {} {}", made[3], made[4], made[5])).or_default() += 1;
-        }
-        println!("SHIM {}", asterisk.leaks("shim").len());
-        kinds
-    };
-    let without = leaks(false);
-    let with = leaks(true);
-    println!("WITHOUT {without:?}\nWITH {with:?}");
-}
+        let conf = AmqpConf::new(&tenant.url()).stasis("publish_ami_events", publish_ami);
+        asterisk.write_conf("amqp.conf", &conf.text());
+        asterisk.cli("module reload res_stasis_amqp.so");
+        asterisk.ari().post("/channels?endpoint=Local/stay@default&app=kept").ok();
+        count_slowly(&asterisk, 200).finish(seconds(30));
+        assert_eq!(asterisk.ari().delete("/amqp/ended").status, 204);
+        wait_for_counter(&asterisk, "confirmed", seconds(20), 200);
+        // A channel in it would keep the application's name, of which nobody could say whose it is.
+        hang_up(&asterisk);
+        unload_in_time(&asterisk);
+    }
+    // The last life is ended by the host.
+    load(&asterisk);
+    assert_eq!(asterisk.ari().post("/amqp/kept").status, 204);
+    set(&asterisk, "LAST");
+    hang_up(&asterisk);
+    assert!(asterisk.stop_gracefully().success());
 
-fn hang(asterisk: &Asterisk) {
-    asterisk.cli("channel request hangup all");
-    eventually("the channels to end", seconds(20), || {
-        let shown = asterisk.cli("core show channels count");
-        if shown.contains("0 active channels") { Ok(()) } else { Err(shown) }
-    });
+    let log = std::fs::read(asterisk.folder().join("log/refs")).expect("a log of references");
+    let log = String::from_utf8_lossy(&log);
+    assert!(log.contains("/shim.c,"), "the log does not have what we do with objects");
+    // Asterisk leaves none of its own: what is left is what a reference of ours holds, whoever
+    // made it.
+    assert_eq!(asterisk.leaks(""), []);
 }
 
 fn it_unloads_in_every_state(version: Version) {
@@ -158,8 +141,7 @@ fn it_unloads_in_every_state(version: Version) {
         asterisk.write_conf("amqp.conf", &conf.text());
         load(&asterisk);
         wait_for_state(&asterisk, state);
-        let took = unload_in_time(&asterisk);
-        println!("{state}: unloaded within {took:?}");
+        unload_in_time(&asterisk);
     }
 
     // With a queue that is full, and fills.
@@ -207,7 +189,7 @@ fn a_look_up_that_hangs_refuses_the_unload_until_it_ends(version: Version) {
     unload_in_time(&asterisk);
 }
 
-/// A field of `/proc/…/status`, in hexadecimal.
+/// The signals that a thread has blocked.
 fn blocked_signals(task: &Path) -> u64 {
     let status = std::fs::read_to_string(task.join("status")).expect("the thread lives");
     let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));

@@ -53,12 +53,21 @@ impl<'a> Channel<'a> {
     /// Waits until it has counted to the end.
     #[track_caller]
     pub(crate) fn finish(&self, within: Duration) {
-        let path = |name: &str| format!("/channels/{}/variable?variable={name}", self.id);
-        let ari = self.asterisk.ari();
-        eventually("the channel to have counted", within, || {
-            let done = ari.get(&path("DONE"));
-            if done.body["value"] == "yes" { Ok(()) } else { Err(ari.get(&path("I")).body) }
+        eventually("the channel to have counted", within, || match self.is_done() {
+            true => Ok(()),
+            false => Err(format!("I = {}", self.variable("I"))),
         });
+    }
+
+    /// Whether it has counted to the end.
+    pub(crate) fn is_done(&self) -> bool {
+        self.variable("DONE") == "yes"
+    }
+
+    fn variable(&self, name: &str) -> String {
+        let path = format!("/channels/{}/variable?variable={name}", self.id);
+        let reply = self.asterisk.ari().get(&path);
+        reply.body["value"].as_str().unwrap_or_default().to_owned()
     }
 }
 
@@ -67,6 +76,15 @@ impl<'a> Channel<'a> {
 #[track_caller]
 pub(crate) fn settle(asterisk: &Asterisk) -> u64 {
     hang_up(asterisk);
+    // What they said last has reached us when the count of it stands still.
+    let mut last = (0, Instant::now());
+    eventually("events to cease", seconds(60), || {
+        let seen = counter(asterisk, "seen");
+        if seen != last.0 {
+            last = (seen, Instant::now());
+        }
+        if last.1.elapsed() > Duration::from_millis(150) { Ok(()) } else { Err(seen) }
+    });
     eventually("the queue to be empty", seconds(60), || match depth(asterisk) {
         (0, 0) => Ok(counter(asterisk, "queued")),
         (queued, unconfirmed) => Err(format!("{queued} queued, {unconfirmed} unconfirmed")),
@@ -79,15 +97,6 @@ pub(crate) fn hang_up(asterisk: &Asterisk) {
     eventually("the channels to end", seconds(20), || {
         let shown = asterisk.cli("core show channels count");
         if shown.contains("0 active channels") { Ok(()) } else { Err(shown) }
-    });
-    // What they said last has reached us when the count of it stands still.
-    let mut last = (0, Instant::now());
-    eventually("events to cease", seconds(60), || {
-        let seen = counter(asterisk, "seen");
-        if seen != last.0 {
-            last = (seen, Instant::now());
-        }
-        if last.1.elapsed() > Duration::from_millis(150) { Ok(()) } else { Err(seen) }
     });
 }
 
