@@ -7,7 +7,7 @@ use asterisk::ari::{Method, Operation, Request, Resource, Response, Segment};
 use asterisk::json::Json;
 
 use crate::MODULE;
-use crate::apps::CreateError;
+use crate::apps::{Apps, CreateError};
 
 const NAME: &str = "applicationName";
 
@@ -28,6 +28,18 @@ fn unnamed() -> Response {
     Response::Error(400, c"Bad Request", message)
 }
 
+/// Answers a request about the application that its path names.
+fn about_application(
+    request: &Request<'_>,
+    answer: impl FnOnce(&Apps, &str) -> Response,
+) -> Response {
+    match (MODULE.current(), request.path_value(NAME)) {
+        (None, _) => unavailable(),
+        (_, None) => unnamed(),
+        (Some(module), Some(name)) => answer(module.apps(), &name),
+    }
+}
+
 /// `POST /amqp/{applicationName}`
 struct Create;
 
@@ -35,25 +47,18 @@ impl Operation for Create {
     const METHOD: Method = Method::Post;
 
     fn handle(request: &Request<'_>) -> Response {
-        let Some(module) = MODULE.current() else {
-            return unavailable();
-        };
-        let Some(name) = request.path_value(NAME) else {
-            return unnamed();
-        };
-        match module.apps().create(&name) {
+        about_application(request, |apps, name| match apps.create(name) {
             Ok(()) => Response::NoContent,
             Err(CreateError::Unnamed) => unnamed(),
-            Err(error @ CreateError::Off) => {
-                Response::Error(503, c"Service Unavailable", error.to_string())
+            Err(error) => {
+                let (code, reason) = match error {
+                    CreateError::Off => (503, c"Service Unavailable"),
+                    CreateError::Held(_) => (409, c"Conflict"),
+                    _ => (500, c"Internal Server Error"),
+                };
+                Response::Error(code, reason, error.to_string())
             }
-            Err(error @ CreateError::Held(_)) => {
-                Response::Error(409, c"Conflict", error.to_string())
-            }
-            Err(error @ CreateError::Refused(_)) => {
-                Response::Error(500, c"Internal Server Error", error.to_string())
-            }
-        }
+        })
     }
 }
 
@@ -64,16 +69,10 @@ impl Operation for Remove {
     const METHOD: Method = Method::Delete;
 
     fn handle(request: &Request<'_>) -> Response {
-        let Some(module) = MODULE.current() else {
-            return unavailable();
-        };
-        let Some(name) = request.path_value(NAME) else {
-            return unnamed();
-        };
-        match module.apps().remove(&name) {
+        about_application(request, |apps, name| match apps.remove(name) {
             Ok(()) => Response::NoContent,
             Err(unknown) => Response::Error(404, c"Not Found", unknown.to_string()),
-        }
+        })
     }
 }
 

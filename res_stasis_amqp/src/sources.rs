@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use asterisk::manager::Hook;
-use asterisk::stasis::{Formatter, Subscription, Topic};
+use asterisk::stasis::{Formatter, Message, Subscription, Topic};
 
 use crate::config::{PublishAmi, StasisSettings};
 use crate::feed::Feed;
@@ -33,34 +33,39 @@ impl Sources {
         let channels = wanted.is_some_and(|wanted| wanted.publish_channel_events);
         let ami = wanted.map_or(PublishAmi::No, |wanted| wanted.publish_ami);
 
-        if !channels {
-            self.channels = None;
-        } else if self.channels.is_none() {
+        keep(&mut self.channels, channels, || {
+            subscribe(Topic::Channels, Formatter::Json, feed, Feed::channel_event)
+        })?;
+        keep(&mut self.manager, ami == PublishAmi::Yes, || {
+            subscribe(Topic::Manager, Formatter::Ami, feed, Feed::manager_event)
+        })?;
+        keep(&mut self.hook, ami == PublishAmi::All, || {
             let feed = Arc::clone(feed);
-            let channels =
-                Subscription::new(Topic::Channels, Formatter::Json, HIGH_WATER, move |message| {
-                    feed.channel_event(message);
-                });
-            self.channels = Some(channels.ok_or("no memory for a subscription")?);
-        }
-
-        if ami != PublishAmi::Yes {
-            self.manager = None;
-        } else if self.manager.is_none() {
-            let feed = Arc::clone(feed);
-            let manager =
-                Subscription::new(Topic::Manager, Formatter::Ami, HIGH_WATER, move |message| {
-                    feed.manager_event(message);
-                });
-            self.manager = Some(manager.ok_or("no memory for a subscription")?);
-        }
-
-        if ami != PublishAmi::All {
-            self.hook = None;
-        } else if self.hook.is_none() {
-            let feed = Arc::clone(feed);
-            self.hook = Some(Hook::new(move |name, text| feed.hooked_event(name, text)));
-        }
-        Ok(())
+            Ok(Hook::new(move |name, text| feed.hooked_event(name, text)))
+        })
     }
+}
+
+fn keep<T>(
+    place: &mut Option<T>,
+    wanted: bool,
+    begin: impl FnOnce() -> Result<T, String>,
+) -> Result<(), String> {
+    if !wanted {
+        *place = None;
+    } else if place.is_none() {
+        *place = Some(begin()?);
+    }
+    Ok(())
+}
+
+fn subscribe(
+    topic: Topic,
+    formatter: Formatter,
+    feed: &Arc<Feed>,
+    receive: fn(&Feed, &Message<'_>),
+) -> Result<Subscription, String> {
+    let feed = Arc::clone(feed);
+    Subscription::new(topic, formatter, HIGH_WATER, move |message| receive(&feed, message))
+        .ok_or_else(|| "no memory for a subscription".to_owned())
 }

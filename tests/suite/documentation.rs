@@ -77,12 +77,12 @@ fn squeezed(text: &str) -> String {
 /// Runs `make` as an operator does after `make`, with what was built for that Asterisk.
 fn make(version: Version, arguments: &[&str], paths: &[(&str, &Path)]) -> String {
     let built = version.artefact("res_stasis_amqp");
-    let target = built.parent().and_then(Path::parent).expect("<target>/release/<file>");
+    let built = built.parent().expect("a folder");
     let made = Command::new("make")
         .arg("-C")
         .arg(checkout())
         .args(arguments)
-        .arg(format!("CARGO_TARGET_DIR={}", target.display()))
+        .arg(format!("BUILT={}", built.display()))
         .args(paths.iter().map(|(name, path)| format!("{name}={}", path.display())))
         .env_remove("MAKEFLAGS")
         .output()

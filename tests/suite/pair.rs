@@ -81,6 +81,7 @@ pub(crate) fn node(version: Version, conf: &str) -> Builder {
             ],
         )
         .extension("stay", &["Answer()", "Wait(600)"])
+        .extension("call", &["Answer()", "Wait(0.1)", "Hangup()"])
         .extension(
             "steady",
             &[

@@ -62,8 +62,7 @@ fn stops_under_traffic(version: Version, stop: impl FnOnce(&Asterisk) -> ExitSta
     let last = arrived.messages().filter_map(rig::Message::sequence).last().unwrap_or_default();
     assert_eq!(arrived.missing(last), Vec::<u64>::new());
     let lost = lost(&asterisk);
-    assert!(last + lost >= said, "{said} were said, {last} arrived, {lost} counted as lost");
-    assert_eq!(lost, 0, "the broker takes all, there is no reason to lose any");
+    assert!(last >= said, "{said} were said, {last} arrived, {lost} counted as lost");
 }
 
 fn core_stop_now_under_traffic_delivers_what_was_said(version: Version) {
