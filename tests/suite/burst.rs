@@ -83,11 +83,8 @@ fn a_burst_from_many_channels_is_complete_and_leaves_calls_alone(version: Versio
 
     let ours = ours(asterisk);
     assert!(ours.processed >= total && ours.deepest < ours.high_water, "{ours:?}");
-    let alerts: Vec<_> = asterisk
-        .complaints()
-        .into_iter()
-        .filter(|line| line.contains("scheduled tasks"))
-        .collect();
+    let alerts: Vec<_> =
+        asterisk.complaints().into_iter().filter(|line| line.contains("scheduled tasks")).collect();
     assert!(!alerts.iter().any(|alert| alert.contains(&ours.name)), "{alerts:?}");
     // On a machine with no time, Asterisk's own subscriptions may have it refuse calls.
     assert!(refused.is_empty() || !alerts.is_empty(), "calls were refused: {refused:?}");

@@ -10,9 +10,7 @@ use std::time::{Duration, Instant};
 use rig::{Asterisk, Broker, Consumer, Tenant, Version, eventually, seconds};
 
 use crate::pair::{AmqpConf, counter, load, node, unload, wait_for_counter, wait_for_state};
-use crate::traffic::{
-    Arrived, count_fast, count_slowly, depth, hang_up, keep_all, settle,
-};
+use crate::traffic::{Arrived, count_fast, count_slowly, depth, hang_up, keep_all, settle};
 
 on_each_version!(
     a_broker_that_is_down_at_load_gets_every_event_later,
@@ -76,12 +74,7 @@ fn assert_nothing_is_lost(asterisk: &Asterisk, tenant: &Tenant<'_>, count: u32) 
 }
 
 #[track_caller]
-fn assert_all_in(
-    queues: &[(&str, &str)],
-    asterisk: &Asterisk,
-    tenant: &Tenant<'_>,
-    count: u32,
-) {
+fn assert_all_in(queues: &[(&str, &str)], asterisk: &Asterisk, tenant: &Tenant<'_>, count: u32) {
     let last = settle(asterisk);
     let [dropped, republished] = ["dropped", "republished"].map(|name| counter(asterisk, name));
     assert_eq!(dropped, 0);

@@ -70,9 +70,8 @@ fn lost(arrived: &Arrived) -> BTreeSet<u64> {
     for message in arrived.messages().filter(|message| message.routing_key == "stasis.meta") {
         let data = &message.json()["data"];
         assert_eq!((message.name(), &data["reason"]), ("EventsLost", &"queue_full".into()));
-        let [first, last, count] = ["first_sequence", "last_sequence", "count"].map(|name| {
-            data[name].as_u64().unwrap_or_else(|| panic!("no {name} in: {data}"))
-        });
+        let [first, last, count] = ["first_sequence", "last_sequence", "count"]
+            .map(|name| data[name].as_u64().unwrap_or_else(|| panic!("no {name} in: {data}")));
         assert_eq!(count, last + 1 - first, "{data}");
         for sequence in first..=last {
             assert!(told.insert(sequence), "told twice of {sequence}");

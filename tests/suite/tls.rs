@@ -100,8 +100,7 @@ fn a_broker_that_wants_a_certificate_gets_ours(version: Version) {
     let files = Files(&asterisk);
     let authority = files.add("ca.pem", &strict().certificates().ca());
     let (certificate, key) = strict().certificates().client();
-    let (certificate, key) =
-        (files.add("client.pem", &certificate), files.add("client.key", &key));
+    let (certificate, key) = (files.add("client.pem", &certificate), files.add("client.key", &key));
     let conf = conf(version, &tenant).connection("ca_file", &authority);
 
     begin(&asterisk, &conf);
@@ -125,7 +124,8 @@ fn an_address_of_ipv6_is_reached(version: Version) {
         (Broker::with(None, &format!("listeners.tcp.2 = ::1:{port}\n")), port)
     });
     let tenant = broker.tenant();
-    let url = tenant.url().replace(&format!("127.0.0.1:{}", broker.port()), &format!("[::1]:{port}"));
+    let url =
+        tenant.url().replace(&format!("127.0.0.1:{}", broker.port()), &format!("[::1]:{port}"));
     let asterisk = node(version, "").start();
     begin(&asterisk, &AmqpConf::new(&url));
     let state = wait_for_state(&asterisk, "connected");

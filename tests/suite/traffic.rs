@@ -28,7 +28,12 @@ pub(crate) fn count_fast(asterisk: &Asterisk, count: u32) -> Channel<'_> {
 pub(crate) fn set(asterisk: &Asterisk, name: &str) {
     let path = "/channels?endpoint=Local/stay@default&context=default&extension=set";
     let variables = json!({"variables": {"NAME": name, "VALUE": "1"}});
-    asterisk.ari().post_json(path, &variables).ok();
+    let id = asterisk.ari().post_json(path, &variables).ok()["id"].clone();
+    let channel = Channel { asterisk, id: id.as_str().expect("an id").to_owned() };
+    eventually("the variable to be set", seconds(10), || match channel.variable(name).as_str() {
+        "1" => Ok(()),
+        other => Err(other.to_owned()),
+    });
 }
 
 /// One that does not end by itself.

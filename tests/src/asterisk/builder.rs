@@ -129,9 +129,9 @@ impl Builder {
         if wanted { self.option("refdebug = yes") } else { self }
     }
 
-    /// Asks this server for names, on port 53, once, and waits 4 s for the answer.
+    /// Asks this server for names, on port 53, once, and waits 2 s for an answer.
     pub fn name_server(self, address: Ipv4Addr) -> Self {
-        self.conf("resolv.conf", format!("nameserver {address}\noptions timeout:4 attempts:1\n"))
+        self.conf("resolv.conf", format!("nameserver {address}\noptions timeout:2 attempts:1\n"))
     }
 
     /// Debug messages up to this level in the log.
