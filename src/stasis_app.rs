@@ -88,22 +88,20 @@ impl App {
         true
     }
 
-    /// From 20.14 and 22.4 on the host does this itself. Before, an application that is
-    /// unregistered with subscriptions left stays as an inactive entry that nothing tells from an
-    /// active one.
+    /// An application that is unregistered with subscriptions left stays as an inactive entry that
+    /// nothing tells from an active one, and its name is taken. From 20.14 and 22.4 on the host
+    /// drops those that clients made, but not what a call that lives on in it holds.
     fn drop_subscriptions(&self) {
-        let Some(app) = describe(&self.name) else {
-            return;
-        };
-        let sources = [
-            (c"channel_ids", "channel:"),
-            (c"bridge_ids", "bridge:"),
-            (c"endpoint_ids", "endpoint:"),
-            (c"device_names", "deviceState:"),
-        ];
-        for (key, scheme) in sources {
-            for id in app.strings(key) {
-                let uri = c_string(&format!("{scheme}{id}"));
+        /// Each subscription is counted, a call's twice; one round takes one from each.
+        const ROUNDS: usize = 16;
+
+        for _ in 0..ROUNDS {
+            let sources = describe(&self.name).map_or_else(Vec::new, |app| sources(&app));
+            if sources.is_empty() {
+                return;
+            }
+            for source in sources {
+                let uri = c_string(&source);
                 let mut uris = [uri.as_ptr()];
                 // SAFETY: one NUL-terminated source; no description of the result is asked for.
                 unsafe {
@@ -179,4 +177,20 @@ fn describe(name: &CString) -> Option<Json> {
     let app = unsafe { sys::stasis_app_to_json(name.as_ptr()) };
     // SAFETY: as above.
     unsafe { Json::from_owned(app) }
+}
+
+/// What an application is subscribed to, from ARI's Application object, as ARI's event sources.
+fn sources(app: &Json) -> Vec<String> {
+    let kinds = [
+        (c"channel_ids", "channel:"),
+        (c"bridge_ids", "bridge:"),
+        (c"endpoint_ids", "endpoint:"),
+        (c"device_names", "deviceState:"),
+    ];
+    kinds
+        .into_iter()
+        .flat_map(|(key, scheme)| {
+            app.strings(key).into_iter().map(move |id| format!("{scheme}{id}"))
+        })
+        .collect()
 }

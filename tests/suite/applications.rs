@@ -15,6 +15,7 @@ on_each_version!(
     the_name_of_a_websocket_is_left_to_it,
     a_websocket_may_take_an_application_over,
     an_application_that_was_told_of_much_can_be_created_again,
+    an_application_with_a_call_in_it_can_be_created_again_and_the_call_lives,
     a_user_who_may_only_read_gets_the_state_and_changes_nothing,
     what_the_description_of_the_resource_says_is_so,
     the_event_filter_of_ari_is_obeyed,
@@ -160,6 +161,28 @@ fn an_application_that_was_told_of_much_can_be_created_again(version: Version) {
         }
         assert_eq!(ari.delete("/amqp/demo").status, 204);
     }
+}
+
+/// Asterisk counts a call's subscription to its application twice, and keeps the name while one is
+/// left.
+fn an_application_with_a_call_in_it_can_be_created_again_and_the_call_lives(version: Version) {
+    let pair = Pair::start(version);
+    let consumer = pair.consumer(&["stasis.app.demo"]);
+    let (asterisk, ari) = (&pair.asterisk, pair.asterisk.ari());
+    assert_eq!(ari.post("/amqp/demo").status, 204);
+    let call = ari.post("/channels?endpoint=Local/wait@default&app=demo").ok();
+    consumer.next_where("StasisStart", seconds(10), |message| message.name() == "StasisStart");
+
+    assert_eq!(ari.delete("/amqp/demo").status, 204);
+    assert_eq!(ari.post("/amqp/demo").status, 204);
+    unload(asterisk);
+    load(asterisk);
+    assert_eq!(ari.post("/amqp/demo").status, 204);
+    let call = format!("/channels/{}", text(&call["id"]));
+    assert_eq!(ari.get(&call).ok()["state"], "Up");
+    pair.wait_for_state("connected");
+    assert_published(&ari, &consumer, "demo", "after");
+    assert_eq!(ari.delete(&call).status, 204);
 }
 
 fn a_user_who_may_only_read_gets_the_state_and_changes_nothing(version: Version) {

@@ -73,7 +73,7 @@ fn faults(conf: &AmqpConf, asterisk: &Asterisk) -> Vec<Fault> {
         connection("url", "", "url is missing"),
         connection("url", "http://h/", "url = 'VALUE': must begin with amqp:// or amqps://"),
         connection("url", "amqp://h:0/", "url = 'VALUE': has port 0"),
-        connection("max_frame_bytes", "1", "max_frame_bytes = 'VALUE': must be between 4k and 1m"),
+        connection("max_frame_bytes", "1", "max_frame_bytes = 'VALUE': must be between 8k and 1m"),
         connection(
             "heartbeat_seconds",
             "0",

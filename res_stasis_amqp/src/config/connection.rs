@@ -74,7 +74,7 @@ pub(super) fn read(
         );
         options.warn("heartbeat_seconds", text);
     }
-    let frame = options.size("max_frame_bytes", 4096..=1 << 20);
+    let frame = options.size("max_frame_bytes", 8192..=1 << 20);
     let settings = ConnectionSettings {
         name: section.name.clone(),
         endpoints,

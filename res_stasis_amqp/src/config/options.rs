@@ -30,7 +30,7 @@ pub(super) const CONNECTION: &[KnownOption] = &[
     option("cert_file", "", "amqps: PEM certificate to show to the broker"),
     option("key_file", "", "amqps: PEM key of cert_file"),
     option("verify", "yes", "amqps: whether the broker must prove who it is"),
-    option("max_frame_bytes", "131072", "Largest AMQP frame to agree to, 4k to 1m"),
+    option("max_frame_bytes", "131072", "Largest AMQP frame to agree to, 8k to 1m"),
     option(
         "heartbeat_seconds",
         "10",

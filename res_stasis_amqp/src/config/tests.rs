@@ -124,7 +124,7 @@ fn the_defaults_are_those_of_the_table() {
 #[test]
 fn every_option_can_be_set() {
     let settings = clean(
-        "url = amqps://h1/a, amqp://[::1]:5673\nmax_frame_bytes = 4k\nheartbeat_seconds = 5\n\
+        "url = amqps://h1/a, amqp://[::1]:5673\nmax_frame_bytes = 8k\nheartbeat_seconds = 5\n\
          connection_timeout = 100ms\nca_file = /ca\ncert_file = /cert\nkey_file = /key",
         "exchange = wazo-headers\nexchange_type = HEADERS\ndeclare_exchange = no\n\
          publish_ami_events = All\npublish_channel_events = off\nexclude_events = Dial, RTCP*\n\
@@ -136,7 +136,7 @@ fn every_option_can_be_set() {
     let shown: Vec<String> = connection.endpoints.iter().map(ToString::to_string).collect();
     assert_eq!(shown, ["amqps://guest@h1:5671/a", "amqp://guest@[::1]:5673/"]);
     assert_eq!(connection.endpoints[0].password.reveal(), "guest");
-    assert_eq!((connection.max_frame_bytes, connection.heartbeat), (4096, 5));
+    assert_eq!((connection.max_frame_bytes, connection.heartbeat), (8192, 5));
     assert_eq!(connection.connection_timeout, Duration::from_millis(100));
     let key = connection.tls.key_file.as_ref().unwrap();
     assert_eq!((key.path.as_str(), key.text.reveal()), ("/key", "-----BEGIN /key-----\n"));
@@ -200,8 +200,8 @@ fn bad_values_are_errors_that_name_their_bounds() {
             "[bunny] line 5: heartbeat_seconds = '99999': must be between 1 and 3600",
         ),
         ("heartbeat_seconds = 0", "", "between 1 and 3600"),
-        ("max_frame_bytes = 2m", "", "max_frame_bytes = '2m': must be between 4k and 1m"),
-        ("max_frame_bytes = 4095", "", "between 4k and 1m"),
+        ("max_frame_bytes = 2m", "", "max_frame_bytes = '2m': must be between 8k and 1m"),
+        ("max_frame_bytes = 8191", "", "between 8k and 1m"),
         ("connection_timeout = 99ms", "", "between 100ms and 5m"),
         ("connection_timeout = 301s", "", "between 100ms and 5m"),
         ("connection_timeout = 5", "", "with a unit"),

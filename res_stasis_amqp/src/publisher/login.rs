@@ -25,7 +25,7 @@ use crate::config::ConnectionSettings;
 use crate::endpoint::Endpoint;
 
 /// lapin's buffers are 64 times this, so no peer and no typing error may choose it freely.
-const FRAME_BYTES: std::ops::RangeInclusive<u32> = 4096..=1024 * 1024;
+const FRAME_BYTES: std::ops::RangeInclusive<u32> = 8192..=1024 * 1024;
 
 /// Publishing, declaring and sending tests need a handful.
 const MOST_CHANNELS: u16 = 64;
