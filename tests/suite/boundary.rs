@@ -171,17 +171,10 @@ fn a_module_loaded_at_boot_touches_the_main_thread_and_still_goes(version: Versi
     assert!(asterisk.stop_gracefully().success());
 }
 
+/// Until the threads of all manager and ARI sessions have ended.
 fn wait_for_sessions_to_end(asterisk: &Asterisk) {
-    eventually("the manager sessions to end", seconds(20), || {
+    eventually("the sessions to end", seconds(20), || {
         let threads = asterisk.cli("core show threads");
-        let sessions = threads.lines().filter(|line| line.contains("manager.c session_do")).count();
-        // The listing itself says nothing of how a session is called; fall back on the count of
-        // manager clients.
-        let connected = asterisk.cli("manager show connected");
-        if connected.contains("0 users connected") && sessions == 0 {
-            Ok(())
-        } else {
-            Err(format!("{connected}\n{threads}"))
-        }
+        if threads.contains("handle_tcptls_connection") { Err(threads) } else { Ok(()) }
     });
 }
