@@ -3,6 +3,8 @@
 
 //! One event on its way to the broker: its bytes and what its message is labelled with.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use crate::loss::Loss;
 use crate::routing;
 use crate::short_text::ShortText;
@@ -33,6 +35,11 @@ impl Category {
             Self::Meta => "meta",
         }
     }
+}
+
+/// The time, as an event's `timestamp` has it.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// An event as bytes. It holds nothing of Asterisk's, so it may wait as long as it must.

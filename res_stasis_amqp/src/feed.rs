@@ -5,7 +5,6 @@
 //! nothing here waits for anything.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use asterisk::json::Value;
 use asterisk::stasis::Message;
@@ -13,7 +12,7 @@ use asterisk::stasis_app;
 
 use crate::ami::{self, Source};
 use crate::counters::Counters;
-use crate::event::Event;
+use crate::event::{Event, now};
 use crate::filter::Filter;
 use crate::outbox::Outbox;
 
@@ -120,9 +119,4 @@ impl Feed {
         }
         admitted
     }
-}
-
-/// Seconds, as the AMQP property `timestamp` has them.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -24,10 +24,9 @@ mod tests;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::counters::Counters;
-use crate::event::Event;
+use crate::event::{Event, now};
 use crate::loss::Reason;
 use room::{After, Room};
 
@@ -188,8 +187,7 @@ impl Outbox {
         if losses.is_empty() {
             return;
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = now.unwrap_or_default().as_secs();
+        let now = now();
         let reports: Vec<_> = losses.iter().map(|loss| Arc::new(Event::lost(loss, now))).collect();
         let mut after = After::default();
         let mut room = self.room();

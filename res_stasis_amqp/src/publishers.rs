@@ -210,7 +210,7 @@ impl Publishers {
 }
 
 impl Drop for Publishers {
-    /// For a load that fails half way: the threads must be gone before the module is.
+    /// If an unload never came to it: the threads must be gone before the module is.
     fn drop(&mut self) {
         while let Err(reason) = self.stop(Duration::ZERO) {
             asterisk::warning!("{reason}");

@@ -4,14 +4,15 @@
 //! Load, unload and what is left of it: nothing.
 
 use std::net::{Ipv4Addr, UdpSocket};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
-use rig::{Asterisk, Broker, Version, eventually, ports, seconds};
+use rig::{Broker, Version, eventually, ports, seconds};
 
 use crate::gate::Gate;
-use crate::pair::{AmqpConf, Pair, load, node, unload, wait_for_counter, wait_for_state};
+use crate::pair::{AmqpConf, Pair, load, node, wait_for_counter, wait_for_state};
 use crate::traffic::{ENDLESS, count_fast, count_slowly, hang_up, set};
+use crate::unloading::{MODULE, assert_gone, threads, unload_in_time};
 
 on_each_version!(
     fifty_lives_under_traffic_leave_nothing_behind,
@@ -21,39 +22,6 @@ on_each_version!(
     its_threads_have_names_and_no_signals_and_no_priority,
     without_ari_it_publishes_and_ari_may_come_later,
 );
-
-const MODULE: &str = "res_stasis_amqp.so";
-
-/// The names of the threads that are ours, or of a library of ours.
-fn threads(asterisk: &Asterisk) -> Vec<(String, PathBuf)> {
-    let tasks = format!("/proc/{}/task", asterisk.process().pid());
-    let tasks = std::fs::read_dir(&tasks).unwrap_or_else(|error| panic!("{tasks}: {error}"));
-    let named = tasks.flatten().filter_map(|task| {
-        let name = std::fs::read_to_string(task.path().join("comm")).ok()?;
-        Some((name.trim().to_owned(), task.path()))
-    });
-    let ours = ["amqp", "lapin", "tokio", "async", "blocking"];
-    named.filter(|(name, _)| ours.iter().any(|prefix| name.starts_with(prefix))).collect()
-}
-
-/// What an unload must leave behind: nothing.
-#[track_caller]
-fn assert_gone(asterisk: &Asterisk) {
-    assert!(!asterisk.process().maps(MODULE), "the module is still mapped");
-    assert_eq!(threads(asterisk), []);
-    let listed = asterisk.cli("core show threads");
-    assert!(!listed.contains("amqp") && !listed.contains("lapin"), "{listed}");
-}
-
-/// `module unload` never takes longer, and never leaves anything.
-#[track_caller]
-fn unload_in_time(asterisk: &Asterisk) {
-    let since = Instant::now();
-    unload(asterisk);
-    let took = since.elapsed();
-    assert!(took < seconds(6), "the unload took {took:?}");
-    assert_gone(asterisk);
-}
 
 fn fifty_lives_under_traffic_leave_nothing_behind(version: Version) {
     let tenant = Broker::shared().tenant();

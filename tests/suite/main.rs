@@ -39,3 +39,4 @@ mod rig_itself;
 mod stop;
 mod tls;
 mod traffic;
+mod unloading;

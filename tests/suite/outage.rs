@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use rig::{Asterisk, Broker, Consumer, Tenant, Version, eventually, seconds};
 
-use crate::pair::{AmqpConf, counter, load, node, unload, wait_for_counter, wait_for_state};
+use crate::pair::{AmqpConf, counter, load, node, wait_for_counter, wait_for_state};
 use crate::traffic::{Arrived, count_fast, count_slowly, depth, hang_up, keep_all, settle};
+use crate::unloading::unload_in_time;
 
 on_each_version!(
     a_broker_that_is_down_at_load_gets_every_event_later,
@@ -84,16 +85,6 @@ fn assert_all_in(queues: &[(&str, &str)], asterisk: &Asterisk, tenant: &Tenant<'
         arrived.assert_counted_to(count);
         assert!(arrived.repeats <= republished, "{} of {republished}", arrived.repeats);
     }
-}
-
-/// `module unload` never takes longer, whatever the broker does.
-#[track_caller]
-fn assert_unloads(asterisk: &Asterisk) {
-    let since = Instant::now();
-    unload(asterisk);
-    let took = since.elapsed();
-    assert!(took < seconds(6), "the unload took {took:?}");
-    assert!(!asterisk.process().maps("res_stasis_amqp.so"), "it is still mapped");
 }
 
 fn a_broker_that_is_down_at_load_gets_every_event_later(version: Version) {
@@ -195,7 +186,7 @@ fn a_broker_without_memory_is_waited_for_and_does_not_hold_up_an_unload(version:
     let _channel = count_slowly(&asterisk, 5000);
     wait_for_state(&asterisk, "blocked");
     hang_up(&asterisk);
-    assert_unloads(&asterisk);
+    unload_in_time(&asterisk);
     asterisk.wait_log("events could not be delivered before the end");
     broker.memory_alarm(false);
     load(&asterisk);
@@ -234,9 +225,9 @@ fn a_frozen_broker_is_found_out_and_does_not_hold_up_an_unload(version: Version)
         _ => Ok(()),
     });
     hang_up(&asterisk);
-    assert_unloads(&asterisk);
+    unload_in_time(&asterisk);
     load(&asterisk);
     wait_for_state(&asterisk, "unreachable");
-    assert_unloads(&asterisk);
+    unload_in_time(&asterisk);
     broker.thaw();
 }
