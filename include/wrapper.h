@@ -13,6 +13,7 @@
 
 #include "asterisk/ari.h"
 #include "asterisk/ast_version.h"
+#include "asterisk/astdb.h"
 #include "asterisk/astobj2.h"
 #include "asterisk/channel.h"
 #include "asterisk/cli.h"
@@ -25,6 +26,10 @@
 #include "asterisk/stasis_app.h"
 #include "asterisk/stasis_channels.h"
 #include "asterisk/stasis_message_router.h"
+#include "asterisk/taskprocessor.h"
 #include "asterisk/utils.h"
+
+#include "asterisk/consul.h"
+#include "asterisk/stasis_amqp.h"
 
 #include "../src/shim/shim.h"

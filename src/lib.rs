@@ -16,17 +16,23 @@ pub mod backoff;
 pub mod boundary;
 pub mod cli;
 pub mod config;
+pub mod consul;
+pub mod database;
 mod entity;
 pub mod export;
+pub mod host;
 pub mod json;
 pub mod log;
 pub mod manager;
 pub mod module;
 pub mod secret;
 pub mod stasis;
+pub mod stasis_amqp;
 pub mod stasis_app;
 mod sys;
 mod text;
 pub mod thread;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 pub use entity::entity_id;

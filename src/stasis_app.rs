@@ -155,11 +155,31 @@ unsafe extern "C" fn receive(data: *mut c_void, app: *const c_char, event: *mut 
 /// with subscriptions of another client left still is.
 #[must_use]
 pub fn exists(name: &str) -> bool {
-    let name = c_string(name);
-    // SAFETY: a NUL-terminated name; the result is a reference of ours, or NULL.
-    let app = unsafe { sys::stasis_app_get_by_name(name.as_ptr()) };
-    // SAFETY: as above.
-    unsafe { Ref::from_owned(app) }.is_some()
+    Registration::find(name).is_some()
+}
+
+/// An application as the host has it registered, by anyone. It stays the same when another client
+/// takes the name over, with its subscriptions; a name that was given up and registered anew is
+/// another.
+pub struct Registration(Ref<sys::stasis_app>);
+
+impl Registration {
+    /// The registration that `name` has now.
+    #[must_use]
+    pub fn find(name: &str) -> Option<Self> {
+        let name = c_string(name);
+        // SAFETY: a NUL-terminated name; the result is a reference of ours, or NULL.
+        let app = unsafe { sys::stasis_app_get_by_name(name.as_ptr()) };
+        // SAFETY: as above.
+        unsafe { Ref::from_owned(app) }.map(Self)
+    }
+}
+
+/// Whether both are the same; exact, for each keeps its object's address from being used again.
+impl PartialEq for Registration {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_ptr() == other.0.as_ptr()
+    }
 }
 
 /// Whether `app`'s event filter (`PUT /applications/{app}/eventFilter`) lets `event` pass. The
@@ -169,6 +189,65 @@ pub fn event_allowed(app: &str, event: &Value) -> bool {
     let app = c_string(app);
     // SAFETY: a NUL-terminated name and a live value, which is only read.
     unsafe { sys::stasis_app_event_allowed(app.as_ptr(), event.as_ptr()) != 0 }
+}
+
+/// Subscribes `app` to an event source in ARI's form (`endpoint:PJSIP/alice`), which counts: each
+/// needs its own [`unsubscribe`].
+///
+/// # Errors
+///
+/// Why not, in words.
+pub fn subscribe(app: &str, source: &str) -> Result<(), &'static str> {
+    change_subscription(app, source, sys::stasis_app_subscribe)
+}
+
+/// Takes back one [`subscribe`].
+///
+/// # Errors
+///
+/// Why not, in words.
+pub fn unsubscribe(app: &str, source: &str) -> Result<(), &'static str> {
+    change_subscription(app, source, sys::stasis_app_unsubscribe)
+}
+
+type ChangeSubscription = unsafe extern "C" fn(
+    *const c_char,
+    *mut *const c_char,
+    std::ffi::c_int,
+    *mut *mut sys::ast_json,
+) -> sys::stasis_app_subscribe_res;
+
+fn change_subscription(
+    app: &str,
+    source: &str,
+    change: ChangeSubscription,
+) -> Result<(), &'static str> {
+    let (app, source) = (c_string(app), c_string(source));
+    let mut sources = [source.as_ptr()];
+    // SAFETY: one NUL-terminated source; no description of the result is asked for.
+    let result = unsafe { change(app.as_ptr(), sources.as_mut_ptr(), 1, std::ptr::null_mut()) };
+    match result {
+        sys::STASIS_ASR_OK => Ok(()),
+        sys::STASIS_ASR_APP_NOT_FOUND => Err("there is no such application"),
+        sys::STASIS_ASR_EVENT_SOURCE_NOT_FOUND => Err("there is no such event source"),
+        sys::STASIS_ASR_EVENT_SOURCE_BAD_SCHEME => Err("such sources are not known"),
+        _ => Err("the host failed"),
+    }
+}
+
+/// Sets the event filter of `app`, in the form of ARI's `PUT /applications/{app}/eventFilter`; an
+/// empty object lets all events pass.
+///
+/// # Errors
+///
+/// Why not, in words.
+pub fn set_event_filter(app: &str, filter: &Json) -> Result<(), &'static str> {
+    let app = Registration::find(app).ok_or("there is no such application")?;
+    // SAFETY: a live application; the filter is copied.
+    match unsafe { sys::stasis_app_event_filter_set(app.0.as_ptr(), filter.as_ptr()) } {
+        0 => Ok(()),
+        _ => Err("the host does not take this filter"),
+    }
 }
 
 /// ARI's Application object of `name`.

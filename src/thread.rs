@@ -159,6 +159,15 @@ impl Thread {
         true
     }
 
+    /// Whether this is called on the thread itself.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        // SAFETY: always succeeds.
+        let current = unsafe { libc::pthread_self() };
+        // SAFETY: compares two ids; a thread that has ended and not been joined keeps its own.
+        unsafe { libc::pthread_equal(self.id, current) != 0 }
+    }
+
     fn join(&self) {
         if !self.joined.swap(true, Ordering::AcqRel) {
             // SAFETY: the thread was made joinable and is joined once, here.

@@ -40,6 +40,42 @@ int ast_subscribe_to_stasis(const char *app_name);
  */
 int ast_unsubscribe_from_stasis(const char *app_name);
 
+/*! \brief How an application stands */
+enum ast_stasis_amqp_app {
+	/*! It is there, created here, and its events are published. */
+	AST_STASIS_AMQP_APP_OURS = 0,
+	/*! Another ARI client has an application of that name. */
+	AST_STASIS_AMQP_APP_HELD = 1,
+	/*! There is no application of that name. */
+	AST_STASIS_AMQP_APP_ABSENT = 2,
+	/*! amqp.conf says to publish nothing, so none is created. */
+	AST_STASIS_AMQP_APP_OFF = 3,
+	/*! It cannot be told or created: app_name is NULL or empty, memory is short, or
+	 *  res_stasis_amqp is being unloaded. */
+	AST_STASIS_AMQP_APP_FAILED = 4,
+};
+
+/*!
+ * \brief Do as ast_subscribe_to_stasis(), and say why if it is not done
+ *
+ * \param app_name Its name: 1 byte or more of UTF-8
+ *
+ * \return AST_STASIS_AMQP_APP_OURS: the application is there, or was; otherwise the reason, which
+ *         is not AST_STASIS_AMQP_APP_ABSENT
+ */
+enum ast_stasis_amqp_app ast_stasis_amqp_app_create(const char *app_name);
+
+/*!
+ * \brief Tell how an application stands
+ *
+ * Another ARI client may take over any application at any time, and ARI may end it.
+ *
+ * \param app_name Its name
+ *
+ * \return Any of these but AST_STASIS_AMQP_APP_OFF
+ */
+enum ast_stasis_amqp_app ast_stasis_amqp_app_state(const char *app_name);
+
 #ifdef __cplusplus
 }
 #endif

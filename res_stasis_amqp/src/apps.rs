@@ -4,10 +4,12 @@
 //! The Stasis applications whose events are published.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use asterisk::json::Value;
+use asterisk::stasis_amqp::Standing;
 use asterisk::stasis_app::{self, App, Handler};
 
 use crate::feed::Feed;
@@ -33,6 +35,8 @@ pub(crate) struct Unknown(String);
 pub(crate) struct Apps {
     feed: Arc<Feed>,
     held: Mutex<HashMap<String, Held>>,
+    /// Set when another client takes one over: there is something to forget.
+    some_lost: Arc<AtomicBool>,
 }
 
 enum Held {
@@ -49,7 +53,7 @@ impl Held {
 
 impl Apps {
     pub(crate) fn new(feed: Arc<Feed>) -> Self {
-        Self { feed, held: Mutex::default() }
+        Self { feed, held: Mutex::default(), some_lost: Arc::default() }
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<String, Held>> {
@@ -65,13 +69,14 @@ impl Apps {
             return Err(CreateError::Off);
         }
         self.forget_lost();
-        {
+        let lost = {
             let mut held = self.held();
-            if held.contains_key(name) {
+            if held.get(name).is_some_and(|held| !held.is_lost()) {
                 return Ok(());
             }
-            held.insert(name.to_owned(), Held::Coming);
-        }
+            held.insert(name.to_owned(), Held::Coming)
+        };
+        drop(lost); // waits for handlers, so not under the lock
         // Without the lock: registering may call a handler, which logs and no more, but the rule of
         // the host is to hold nothing.
         let registered = self.register(name);
@@ -95,7 +100,8 @@ impl Apps {
         if stasis_app::exists(name) {
             return Err(CreateError::Held(name.to_owned()));
         }
-        let events = Events(Arc::clone(&self.feed));
+        let events =
+            Events { feed: Arc::clone(&self.feed), some_lost: Arc::clone(&self.some_lost) };
         App::register(name, events).map_err(CreateError::Refused)
     }
 
@@ -114,6 +120,16 @@ impl Apps {
                 Err(Unknown(name.to_owned()))
             }
             None => Err(Unknown(name.to_owned())),
+        }
+    }
+
+    /// How `name` stands.
+    pub(crate) fn standing(&self, name: &str) -> Standing {
+        let ours = self.held().get(name).is_some_and(|held| !held.is_lost());
+        match ours {
+            true => Standing::Ours,
+            false if stasis_app::exists(name) => Standing::Held,
+            false => Standing::Absent,
         }
     }
 
@@ -150,8 +166,11 @@ impl Apps {
     }
 
     /// Lets go of what another client has taken over; not done when it happens, which is inside a
-    /// handler.
+    /// handler. Costs nothing where nothing was.
     fn forget_lost(&self) {
+        if !self.some_lost.swap(false, Ordering::AcqRel) {
+            return;
+        }
         let mut held = self.held();
         let lost: Vec<String> =
             held.iter().filter(|(_, held)| held.is_lost()).map(|(name, _)| name.clone()).collect();
@@ -161,14 +180,18 @@ impl Apps {
     }
 }
 
-struct Events(Arc<Feed>);
+struct Events {
+    feed: Arc<Feed>,
+    some_lost: Arc<AtomicBool>,
+}
 
 impl Handler for Events {
     fn event(&self, app: &str, event: &Value) {
-        self.0.app_event(app, event);
+        self.feed.app_event(app, event);
     }
 
     fn replaced(&self, app: &str) {
+        self.some_lost.store(true, Ordering::Release);
         asterisk::warning!(
             "another client has taken over the application '{app}', its events are no longer published"
         );

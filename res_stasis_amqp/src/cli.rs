@@ -152,7 +152,7 @@ fn show_settings(connection: &ConnectionSettings, output: &mut Output) {
     output.line(format_args!("  Timeout:      {:?}", connection.connection_timeout));
     if connection.endpoints.iter().any(|endpoint| endpoint.tls) {
         let tls = &connection.tls;
-        let file = |pem: &Option<crate::config::Pem>, none: &str| {
+        let file = |pem: &Option<asterisk::config::tls::Pem>, none: &str| {
             pem.as_ref().map_or_else(|| none.to_owned(), |pem| pem.path.clone())
         };
         output.line(format_args!("  CA:           {}", file(&tls.ca_file, "the system's")));

@@ -7,16 +7,12 @@ mod connection;
 mod options;
 mod publishing;
 
-use std::io;
-
+use asterisk::config::file::ReadFile;
 use asterisk::config::{Report, Section, value};
 
-pub(crate) use connection::{ConnectionSettings, Pem, TlsSettings};
+pub(crate) use connection::ConnectionSettings;
 use options::OPTIONS;
 pub(crate) use publishing::{ExchangeType, PublishAmi, StasisSettings};
-
-/// The text of a file, as `std::fs::read_to_string`.
-pub(crate) type ReadFile<'a> = &'a dyn Fn(&str) -> io::Result<String>;
 
 /// All of `amqp.conf`.
 #[derive(Debug, Clone, PartialEq, Eq)]

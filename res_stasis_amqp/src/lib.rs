@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod actions;
 mod ami;
 mod apps;
 mod cli;
@@ -35,6 +36,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use asterisk::ari::Resource;
 use asterisk::cli::Commands;
+use asterisk::manager::Actions;
 use asterisk::module::Module;
 use serde_json::json;
 
@@ -72,6 +74,7 @@ struct Running {
     settings: Settings,
     sources: Sources,
     commands: Option<Commands>,
+    actions: Option<Actions>,
     resource: Option<Resource>,
 }
 
@@ -177,6 +180,7 @@ impl Module for StasisAmqp {
                 settings,
                 sources: Sources::default(),
                 commands: None,
+                actions: None,
                 resource: None,
             }),
         })
@@ -185,6 +189,7 @@ impl Module for StasisAmqp {
     fn start(&self) -> Result<(), String> {
         let mut running = self.running();
         running.commands = Some(Commands::register(&cli::COMMANDS)?);
+        running.actions = Some(Actions::register(&actions::ACTIONS)?);
         let settings = running.settings.clone();
         self.apply(&mut running, settings)
     }
@@ -208,6 +213,7 @@ impl Module for StasisAmqp {
         self.outbox.close();
         self.publishers.stop(DRAIN)?;
         running.commands = None;
+        running.actions = None;
         self.abandon();
         Ok(())
     }

@@ -16,18 +16,27 @@ use crate::text::{c_string, lossy};
 ///
 /// The file is missing, or the host cannot parse it (it has logged where).
 pub fn load(file: &str) -> Result<Vec<Section>, String> {
+    load_if_there(file)?.ok_or_else(|| format!("{file}: there is no such file"))
+}
+
+/// As [`load`]; none where the file is missing.
+///
+/// # Errors
+///
+/// The host cannot parse it (it has logged where).
+pub fn load_if_there(file: &str) -> Result<Option<Vec<Section>>, String> {
     let name = c_string(file);
     let mut config = ptr::null_mut();
     // SAFETY: a NUL-terminated name and a place for the result, which is ours to destroy.
     match unsafe { sys::shim_config_load(name.as_ptr(), &raw mut config) } {
         sys::SHIM_CONFIG_LOADED => {}
-        sys::SHIM_CONFIG_MISSING => return Err(format!("{file}: there is no such file")),
+        sys::SHIM_CONFIG_MISSING => return Ok(None),
         _ => return Err(format!("{file}: it cannot be parsed, see the lines above")),
     }
     let sections = sections(file, config);
     // SAFETY: made above, destroyed once; `sections` has copied what it needs.
     unsafe { sys::ast_config_destroy(config) };
-    Ok(sections)
+    Ok(Some(sections))
 }
 
 fn sections(file: &str, config: *mut sys::ast_config) -> Vec<Section> {

@@ -7,13 +7,17 @@
 //! [`Reader`] for each section. All faults of a file are found in one pass and land in a [`Report`];
 //! nothing here logs or touches Asterisk.
 
+#[cfg(feature = "drift")]
+pub mod drift;
+pub mod file;
 mod load;
 mod reader;
+pub mod tls;
 pub mod value;
 
 use std::fmt;
 
-pub use load::load;
+pub use load::{load, load_if_there};
 pub use reader::Reader;
 
 /// One `[name]` of a file, its entries in file order (so that in a section made from a template the

@@ -56,6 +56,11 @@ char *shim_strdup(const char *text)
 	return ast_strdup(text);
 }
 
+void *shim_malloc(size_t size)
+{
+	return ast_malloc(size);
+}
+
 void shim_free(void *memory)
 {
 	ast_free(memory);

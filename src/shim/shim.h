@@ -44,6 +44,7 @@ int shim_ao2_ref(void *object, int delta);
 void shim_ao2_cleanup(void *object);
 
 char *shim_strdup(const char *text);
+void *shim_malloc(size_t size);
 void shim_free(void *memory);
 
 enum shim_config_status {

@@ -145,7 +145,7 @@ impl Ari {
     }
 }
 
-/// One request with basic authentication; shared with RabbitMQ's and Consul's clients.
+/// One request with basic authentication; shared with RabbitMQ's client.
 pub(crate) fn http(
     agent: &ureq::Agent,
     method: &str,
@@ -153,11 +153,19 @@ pub(crate) fn http(
     (user, password): (&str, &str),
     body: Option<&Value>,
 ) -> Result<Reply, ureq::Error> {
-    let login = base64(format!("{user}:{password}").as_bytes());
-    let request = Request::builder()
-        .method(method)
-        .uri(url)
-        .header("Authorization", format!("Basic {login}"));
+    let login = format!("Basic {}", base64(format!("{user}:{password}").as_bytes()));
+    http_with(agent, method, url, ("Authorization", &login), body)
+}
+
+/// One request with a header; shared with Consul's client.
+pub(crate) fn http_with(
+    agent: &ureq::Agent,
+    method: &str,
+    url: &str,
+    (name, value): (&str, &str),
+    body: Option<&Value>,
+) -> Result<Reply, ureq::Error> {
+    let request = Request::builder().method(method).uri(url).header(name, value);
     let mut answer = match body {
         Some(body) => {
             agent.run(request.header("Content-Type", "application/json").body(body.to_string())?)?
@@ -269,7 +277,7 @@ fn gather(mut socket: WebSocket<TcpStream>, events: &Sender<Value>) {
     }
 }
 
-fn base64(bytes: &[u8]) -> String {
+pub(crate) fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let digit = |bits: u32| char::from(DIGITS[bits as usize & 63]);
     bytes

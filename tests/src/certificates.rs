@@ -3,7 +3,7 @@
 
 //! An authority with a server's and a client's certificate, for TLS listeners.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::folder::Folder;
 use crate::root::Root;
@@ -22,13 +22,28 @@ impl Certificates {
     ///
     /// When openssl fails.
     pub fn new() -> Self {
+        Self::naming("DNS:localhost,IP:127.0.0.1")
+    }
+
+    /// Like [`Certificates::new`], with a server's certificate for other names, as openssl takes
+    /// them: `DNS:elsewhere.example` is of no server that the rig has.
+    ///
+    /// # Panics
+    ///
+    /// When openssl fails.
+    pub fn naming(names: &str) -> Self {
         let folder = Folder::new("tls");
         let certificates = Self { folder };
         certificates.make("ca", &["-addext", "keyUsage=critical,keyCertSign"]);
-        let names = "subjectAltName=DNS:localhost,IP:127.0.0.1";
-        certificates.sign("server", &["-addext", names, "-addext", "extendedKeyUsage=serverAuth"]);
+        let names = format!("subjectAltName={names}");
+        certificates.sign("server", &["-addext", &names, "-addext", "extendedKeyUsage=serverAuth"]);
         certificates.sign("client", &["-addext", "extendedKeyUsage=clientAuth"]);
         certificates
+    }
+
+    /// The folder of all of them.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The authority's certificate, for `ca_file`.

@@ -6,8 +6,8 @@
 use std::fmt::Write as _;
 use std::net::TcpStream;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde_json::{Value, json};
 
@@ -17,6 +17,7 @@ use crate::folder::Folder;
 use crate::ports;
 use crate::process::{Process, Signal, tail};
 use crate::root::{Inside, Root};
+use crate::server::Server;
 use crate::wait::{eventually, seconds};
 
 const ADMIN: (&str, &str) = ("rig", "rig-password");
@@ -29,7 +30,7 @@ pub struct Broker {
     agent: ureq::Agent,
     certificates: Option<Certificates>,
     shared: bool,
-    server: Mutex<Option<Process>>,
+    server: Server,
     _port_mapper: Process,
     folder: Folder,
 }
@@ -102,7 +103,7 @@ impl Broker {
             agent,
             certificates,
             shared: false,
-            server: Mutex::new(None),
+            server: Server::new("RabbitMQ", folder.path().join("printed")),
             _port_mapper: port_mapper,
             folder,
         };
@@ -122,10 +123,7 @@ impl Broker {
     pub fn start(&self) {
         self.start_without_waiting();
         eventually("RabbitMQ to serve", seconds(120), || {
-            let ended = self.server().as_ref().and_then(Process::ended);
-            if let Some(status) = ended {
-                panic!("RabbitMQ ended while starting ({status}):\n{}", tail(&self.log(), 30));
-            }
+            self.server.assert_runs(|| self.log());
             match self.try_api("GET", "/health/checks/ready-to-serve-clients", None) {
                 Ok(Reply { status: 200, .. }) => Ok(()),
                 other => Err(format!("{other:?}\n{}", tail(&self.log(), 3))),
@@ -140,51 +138,43 @@ impl Broker {
     /// When it runs already.
     #[track_caller]
     pub fn start_without_waiting(&self) {
-        let mut server = self.server();
-        assert!(server.as_ref().is_none_or(|server| server.ended().is_some()), "RabbitMQ runs");
         let program = self
             .command("/usr/lib/rabbitmq/bin/rabbitmq-server")
             // The script then becomes the server, so that signals reach it.
             .env("RUNNING_UNDER_SYSTEMD", "1");
-        *server = Some(program.spawn("RabbitMQ", &self.folder.path().join("printed")));
+        self.server.start(program);
     }
 
     /// Stops it in order (SIGTERM), and waits for the end.
     #[track_caller]
     pub fn stop(&self) {
-        if let Some(server) = &*self.server() {
-            server.signal(Signal::TERM);
-            server.wait(seconds(60));
-        }
+        self.server.stop(seconds(60));
     }
 
     /// Kills it (SIGKILL) and waits.
     pub fn kill(&self) {
-        if let Some(server) = &*self.server() {
-            server.kill();
-        }
+        self.server.kill();
     }
 
     /// Freezes it (SIGSTOP): connections stay, nothing answers.
     pub fn freeze(&self) {
-        self.signal(Signal::STOP);
+        self.server.signal(Signal::STOP);
     }
 
     /// Ends [`Broker::freeze`].
     pub fn thaw(&self) {
-        self.signal(Signal::CONT);
+        self.server.signal(Signal::CONT);
     }
 
     /// Its log so far.
     pub fn log(&self) -> String {
         let log = std::fs::read(self.folder.path().join("log/rabbit.log")).unwrap_or_default();
-        let printed = self.server().as_ref().map(Process::output).unwrap_or_default();
-        printed + &String::from_utf8_lossy(&log)
+        self.server.printed() + &String::from_utf8_lossy(&log)
     }
 
     /// Its process id, while it runs.
     pub fn pid(&self) -> Option<u32> {
-        self.server().as_ref().filter(|server| server.ended().is_none()).map(Process::pid)
+        self.server.running().map(|server| server.pid())
     }
 
     /// Its folder.
@@ -291,24 +281,12 @@ impl Broker {
         http(&self.agent, method, &url, ADMIN, body)
     }
 
-    fn signal(&self, signal: Signal) {
-        if let Some(server) = &*self.server() {
-            server.signal(signal);
-        }
-    }
-
-    fn server(&self) -> MutexGuard<'_, Option<Process>> {
-        self.server.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// A program of RabbitMQ with this broker's environment.
     fn command(&self, program: &str) -> Inside {
         let path = |name: &str| self.folder.path().join(name);
         let command = Root::Testing.command(program).bind(self.folder.path());
         let command = match &self.certificates {
-            Some(certificates) => {
-                command.bind(certificates.ca().parent().unwrap_or(Path::new("/")))
-            }
+            Some(certificates) => command.bind(certificates.folder()),
             None => command,
         };
         command

@@ -3,6 +3,9 @@
 
 //! The servers that every other scenario stands on.
 
+mod agents;
+mod faults;
+
 use rig::{Asterisk, Broker, Call, Consul, Consumer, Version, eventually, seconds};
 use serde_json::json;
 

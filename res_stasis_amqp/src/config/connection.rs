@@ -5,10 +5,12 @@
 
 use std::time::Duration;
 
+use asterisk::config::file::{self, ReadFile};
+use asterisk::config::tls::{self, TlsSettings};
 use asterisk::config::{Reader, Report, Section};
 use asterisk::secret::Secret;
 
-use super::{ReadFile, options};
+use super::options;
 use crate::endpoint::{self, Address, Endpoint};
 
 /// Below this a busy broker is taken for a dead one.
@@ -29,29 +31,6 @@ pub(crate) struct ConnectionSettings {
     pub heartbeat: u16,
     /// Longest wait for TCP, TLS and login together.
     pub connection_timeout: Duration,
-}
-
-/// What TLS connections are made with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TlsSettings {
-    /// Certificates to trust; none: the system's.
-    pub ca_file: Option<Pem>,
-    /// The certificate to show; there is a key too then.
-    pub cert_file: Option<Pem>,
-    /// Its key.
-    pub key_file: Option<Pem>,
-    /// Whether the server must prove who it is.
-    pub verify: bool,
-}
-
-/// A file of certificates or a key, with its contents, so that a reload notices a renewed one and a
-/// connection needs no disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Pem {
-    /// Where it was read.
-    pub path: String,
-    /// What is in it; hidden, since it may be a key.
-    pub text: Secret,
 }
 
 pub(super) fn read(
@@ -129,14 +108,7 @@ fn password(
     if path.is_empty() {
         return plain;
     }
-    let text = file(options, "password_file", &path, read_file)?;
-    let first_line = text.lines().next().unwrap_or_default();
-    if first_line.is_empty() {
-        let text = format!("password_file = '{path}': its first line is empty");
-        options.error("password_file", text);
-        return None;
-    }
-    Some(Secret::new(first_line))
+    file::first_line(options, "password_file", &path, read_file)
 }
 
 /// Without a login it is `guest`, `guest`, as with all of RabbitMQ's clients.
@@ -168,19 +140,9 @@ fn endpoints(
 }
 
 fn tls(options: &mut Reader<'_>, endpoints: &[Endpoint], read_file: ReadFile<'_>) -> TlsSettings {
-    let tls = TlsSettings {
-        ca_file: pem(options, "ca_file", read_file),
-        cert_file: pem(options, "cert_file", read_file),
-        key_file: pem(options, "key_file", read_file),
-        verify: options.yes_no("verify"),
-    };
-    for (one, other) in [("cert_file", "key_file"), ("key_file", "cert_file")] {
-        if options.is_given(one) && !options.is_given(other) {
-            options.error(one, format!("{one} is given without {other}"));
-        }
-    }
+    let tls = TlsSettings::read(options, read_file);
     if !endpoints.is_empty() && !endpoints.iter().any(|endpoint| endpoint.tls) {
-        for name in ["ca_file", "cert_file", "key_file", "verify"] {
+        for name in tls::NAMES {
             if options.is_given(name) {
                 options.warn(name, format!("{name} has no effect without an amqps:// url"));
             }
@@ -191,30 +153,4 @@ fn tls(options: &mut Reader<'_>, endpoints: &[Endpoint], read_file: ReadFile<'_>
         options.warn("verify", text);
     }
     tls
-}
-
-fn pem(options: &mut Reader<'_>, name: &'static str, read_file: ReadFile<'_>) -> Option<Pem> {
-    let path = options.text(name);
-    if path.is_empty() {
-        return None;
-    }
-    let text = file(options, name, &path, read_file)?;
-    if text.trim().is_empty() {
-        options.error(name, format!("{name} = '{path}': is empty"));
-        return None;
-    }
-    Some(Pem { path, text: Secret::new(text) })
-}
-
-fn file(
-    options: &mut Reader<'_>,
-    name: &'static str,
-    path: &str,
-    read_file: ReadFile<'_>,
-) -> Option<String> {
-    read_file(path)
-        .inspect_err(|error| {
-            options.error(name, format!("{name} = '{path}': cannot be read: {error}"));
-        })
-        .ok()
 }

@@ -1,46 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 The Constellation developers
 
-//! AMI events (`asterisk/manager.h`).
+//! A hook on every AMI event.
 
-use std::borrow::Cow;
 use std::ffi::{c_char, c_int};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::ao2::Ref;
 use crate::boundary::guard;
 use crate::sys;
 use crate::text::{bytes, lossy};
-
-/// An AMI event made from a message of the manager topic.
-pub struct AmiEvent {
-    blob: Ref<sys::ast_manager_event_blob>,
-}
-
-impl AmiEvent {
-    pub(crate) fn new(blob: Ref<sys::ast_manager_event_blob>) -> Self {
-        Self { blob }
-    }
-
-    /// The event's name.
-    #[must_use]
-    pub fn name(&self) -> Cow<'_, str> {
-        // SAFETY: the reference keeps the object, which is immutable, and its texts.
-        let name = unsafe { (*self.blob.as_ptr()).manager_event };
-        // SAFETY: NUL-terminated, alive with the object.
-        unsafe { lossy(name) }
-    }
-
-    /// Its fields, `Key: Value\r\n` each. Values may hold colons and blanks, keys may repeat, and
-    /// the bytes need not be UTF-8.
-    #[must_use]
-    pub fn fields(&self) -> &[u8] {
-        // SAFETY: the reference keeps the object, which is immutable, and its texts.
-        let fields = unsafe { (*self.blob.as_ptr()).extra_fields };
-        // SAFETY: NUL-terminated, alive with the object.
-        unsafe { bytes(fields) }
-    }
-}
 
 type Callback = dyn Fn(&str, &[u8]) + Send + Sync;
 

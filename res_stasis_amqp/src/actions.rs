@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! The AMI action `AMQPStatus`: for operators, and for `res_consul_discovery`, whose health check
+//! asks it because the host counts a module as in use while an action of it runs.
+
+use asterisk::manager::{Action, Answer, Request};
+
+use crate::MODULE;
+
+pub(crate) static ACTIONS: [Action; 1] = [Action {
+    name: "AMQPStatus",
+    synopsis: "Show how publishing to RabbitMQ goes",
+    description: "State and Detail are those of the connection that is published on; idle where \
+                  nothing is. Events and Bytes are what waits, unconfirmed events included.",
+    run: status,
+}];
+
+fn status(_request: &Request<'_>) -> Answer {
+    let module = MODULE.current().ok_or("the module is being unloaded")?;
+    let settings = module.settings();
+    let Some(stasis) = settings.publishing() else {
+        let detail = "nothing is published".to_owned();
+        return Ok(vec![("State", "idle".to_owned()), ("Detail", detail)]);
+    };
+    let statuses = module.publishers().statuses();
+    let status = statuses.iter().find(|(name, _)| *name == stasis.connection);
+    let state = status.map(|(_, status)| status.report().state).ok_or("it has no connection")?;
+    let depth = module.outbox().depth();
+    Ok(vec![
+        ("State", state.word().to_owned()),
+        ("Detail", state.to_string()),
+        ("Connection", stasis.connection.clone()),
+        ("Events", (depth.queued_events + depth.in_flight_events).to_string()),
+        ("EventsMax", stasis.limits.events.to_string()),
+        ("Bytes", (depth.queued_bytes + depth.in_flight_bytes).to_string()),
+        ("BytesMax", stasis.limits.bytes.to_string()),
+    ])
+}

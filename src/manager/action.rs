@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! AMI actions: ours, and those of others from within.
+
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::sync::{Mutex, PoisonError};
+
+use crate::boundary::guard;
+use crate::sys;
+use crate::text::{bytes, c_string, lossy};
+
+/// What an action answers: the headers of a success, or the message of an error.
+pub type Answer = Result<Vec<(&'static str, String)>, String>;
+
+/// An action: what it is called, its help and what it does.
+pub struct Action {
+    /// Its name, as `DiscoverySetMaintenance`.
+    pub name: &'static str,
+    /// One line of help.
+    pub synopsis: &'static str,
+    /// More help.
+    pub description: &'static str,
+    /// Called on the session's thread, with the module's use count raised, so that an unload
+    /// meanwhile is refused.
+    pub run: fn(&Request<'_>) -> Answer,
+}
+
+/// What was asked.
+#[derive(Debug)]
+pub struct Request<'a> {
+    message: &'a sys::message,
+}
+
+impl Request<'_> {
+    /// The value of a header; empty if there is none.
+    #[must_use]
+    pub fn header(&self, name: &CStr) -> String {
+        // SAFETY: the message lives as long as the call; the name is only read, and the result is
+        // never NULL.
+        let value = unsafe { sys::astman_get_header(self.message, name.as_ptr().cast_mut()) };
+        // SAFETY: NUL-terminated, alive with the message.
+        unsafe { lossy(value) }.into_owned()
+    }
+}
+
+/// The actions of this module that are registered: the host hands a callback no data but the
+/// message, which has the name.
+static REGISTERED: Mutex<Vec<&'static Action>> = Mutex::new(Vec::new());
+
+/// Registered actions; dropping it takes them back.
+#[derive(Debug)]
+pub struct Actions {
+    names: Vec<CString>,
+}
+
+impl Actions {
+    /// Registers `actions`, for users that may write `system`. To be called in `load`; dropped in
+    /// `unload`.
+    ///
+    /// # Errors
+    ///
+    /// The action that the host did not take: another has its name.
+    pub fn register(actions: &'static [Action]) -> Result<Self, String> {
+        let mut registered = Self { names: Vec::with_capacity(actions.len()) };
+        for action in actions {
+            REGISTERED.lock().unwrap_or_else(PoisonError::into_inner).push(action);
+            let name = c_string(action.name);
+            let synopsis = c_string(action.synopsis);
+            let description = c_string(action.description);
+            let authority = c_int::try_from(sys::EVENT_FLAG_SYSTEM).unwrap_or_default();
+            // SAFETY: the loader has set the module before it calls load.
+            let module = unsafe { sys::shim_module_self() };
+            // SAFETY: the name outlives its registration, of which the host keeps the pointer; the
+            // help is copied.
+            let result = unsafe {
+                sys::ast_manager_register2(
+                    name.as_ptr(),
+                    authority,
+                    Some(receive),
+                    module,
+                    synopsis.as_ptr(),
+                    description.as_ptr(),
+                )
+            };
+            if result != 0 {
+                forget(&name);
+                return Err(format!("the AMI action '{}' is taken", action.name));
+            }
+            registered.names.push(name);
+        }
+        Ok(registered)
+    }
+}
+
+impl Drop for Actions {
+    fn drop(&mut self) {
+        for name in &self.names {
+            // SAFETY: registered by `register`. The use count is 0 here, so none is in use.
+            unsafe { sys::ast_manager_unregister(name.as_ptr()) };
+            forget(name);
+        }
+    }
+}
+
+fn forget(name: &CStr) {
+    let mut registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
+    registered.retain(|action| action.name.as_bytes() != name.to_bytes());
+}
+
+/// Always 0: the host takes anything else for the wish to end the session.
+unsafe extern "C" fn receive(session: *mut sys::mansession, message: *const sys::message) -> c_int {
+    let answer = guard(Err("internal error".to_owned()), || {
+        // SAFETY: the host gives a message that lives as long as the call.
+        let request = Request { message: unsafe { &*message } };
+        let name = request.header(c"Action");
+        let registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let wanted = registered.iter().find(|action| action.name.eq_ignore_ascii_case(&name));
+        let headers = (wanted.ok_or("no such action")?.run)(&request)?;
+        Ok((request.header(c"ActionID"), headers))
+    });
+    match answer {
+        Err(reason) => {
+            let reason = c_string(&one_line(&reason));
+            // SAFETY: session and message are the host's, the text outlives the call and is not
+            // written to.
+            unsafe { sys::astman_send_error(session, message, reason.as_ptr().cast_mut()) };
+        }
+        Ok((id, headers)) => {
+            append(session, c"Response: Success\r\n");
+            if !id.is_empty() {
+                append(session, &c_string(&format!("ActionID: {}\r\n", one_line(&id))));
+            }
+            for (name, value) in headers {
+                append(session, &c_string(&format!("{name}: {}\r\n", one_line(&value))));
+            }
+            append(session, c"\r\n");
+        }
+    }
+    0
+}
+
+fn append(session: *mut sys::mansession, line: &CStr) {
+    // SAFETY: the host's session; a constant format that takes one string.
+    unsafe { sys::astman_append(session, c"%s".as_ptr(), line.as_ptr()) };
+}
+
+fn one_line(text: &str) -> String {
+    text.replace(['\r', '\n'], " ")
+}
+
+/// What the action in [`perform`] has answered so far: the host's helper takes no data.
+static ANSWER: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+/// Performs an action of any module's, as an AMI user who may do everything would, and gives its
+/// answer as AMI writes it. The host counts the action's module as in use meanwhile, which makes
+/// this the safe way to ask a module that may be unloaded at any time. Threads of the module, one
+/// at a time.
+#[must_use]
+pub fn perform(action: &str) -> Option<String> {
+    static ONE: Mutex<()> = Mutex::new(());
+
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    ANSWER.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    // SAFETY: a hook of zeroes is an unlinked one, and it is not registered.
+    let mut hook: sys::manager_custom_hook = unsafe { std::mem::zeroed() };
+    hook.file = c"constellation".as_ptr().cast_mut();
+    hook.helper = Some(collect);
+    let message = c_string(&format!("Action: {action}\r\n"));
+    // SAFETY: the hook and the text outlive the call, which calls `collect` on this thread.
+    let result = unsafe { sys::ast_hook_send_action(&raw mut hook, message.as_ptr()) };
+    let answer = std::mem::take(&mut *ANSWER.lock().unwrap_or_else(PoisonError::into_inner));
+    (result == 0 && !answer.is_empty()).then(|| String::from_utf8_lossy(&answer).into_owned())
+}
+
+unsafe extern "C" fn collect(_category: c_int, _event: *const c_char, text: *mut c_char) -> c_int {
+    guard((), || {
+        // SAFETY: NUL-terminated, or NULL, and alive for the call.
+        let text = unsafe { bytes(text) };
+        ANSWER.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(text);
+    });
+    0
+}
