@@ -3,7 +3,9 @@
 #
 # The front door. `make help` lists what there is.
 
-MODULES := res_stasis_amqp
+MODULES := res_consul res_consul_discovery res_consul_stasis_app res_stasis_amqp
+HEADERS := consul.h stasis_amqp.h
+SAMPLES := res_consul/consul.conf.sample res_stasis_amqp/amqp.conf.sample
 
 CARGO   ?= cargo
 # The toolchain is found where rustup puts it even in a shell that was not told.
@@ -28,7 +30,7 @@ rig_env = $(shell $(RIG) env 2>/dev/null | sed -n 's/^$(1)=//p')
 
 # For builds on this machine that are not for an Asterisk installed on it.
 FOR_22 = ASTERISK_INCLUDE_DIR=$(call rig_env,ASTERISK_22_INCLUDE_DIR) ASTERISK_VERSION=$(call rig_env,ASTERISK_22_VERSION) CARGO_TARGET_DIR=target/asterisk-22
-TEST_PACKAGES := $(addprefix -p ,$(MODULES)) -p res_boundary
+TEST_PACKAGES := $(addprefix -p ,$(MODULES)) -p res_boundary -p res_watcher
 
 .DEFAULT_GOAL := all
 .PHONY: all install samples uninstall rig rig-22 build-22 build-16 test check unit suite demo up watch down clean help
@@ -40,27 +42,32 @@ all: ## Build the modules for the Asterisk whose headers are installed
 	@test -n "$$LIBCLANG_PATH" || ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* >/dev/null 2>&1 || { echo "make: libclang is missing: install the package libclang-dev" >&2; exit 1; }
 	$(CARGO) build --release --locked $(addprefix -p ,$(MODULES))
 
-install: ## Install modules, header, help and ARI description (DESTDIR, ASTMODDIR, ASTDATADIR)
+install: ## Install modules, headers, help and ARI description (DESTDIR, ASTMODDIR, ASTDATADIR)
 	@for module in $(MODULES); do \
 		test -f $(BUILT)/lib$$module.so || { echo "make: $(BUILT)/lib$$module.so is missing: run make first" >&2; exit 1; }; \
 		install -D -m 0644 $(BUILT)/lib$$module.so $(DESTDIR)$(ASTMODDIR)/$$module.so; \
 		install -D -m 0644 $$module/documentation.xml $(DESTDIR)$(ASTDATADIR)/documentation/thirdparty/$$module-en_US.xml; \
 	done
-	install -D -m 0644 include/asterisk/stasis_amqp.h $(DESTDIR)$(INCLUDEDIR)/stasis_amqp.h
+	@for header in $(HEADERS); do \
+		install -D -m 0644 include/asterisk/$$header $(DESTDIR)$(INCLUDEDIR)/$$header; \
+	done
 	install -D -m 0644 res_stasis_amqp/rest-api/amqp.json $(DESTDIR)$(ASTDATADIR)/rest-api/amqp.json
 	@res_stasis_amqp/rest-api/list.sh add $(DESTDIR)$(ASTDATADIR)/rest-api/resources.json
-	@echo "Installed. Asterisk reads the help at its next start; then: module load res_stasis_amqp.so"
+	@echo "Installed. Asterisk reads the help at its next start. Load order: res_stasis_amqp.so, res_consul.so, res_consul_discovery.so, res_consul_stasis_app.so"
 
-samples: ## Install the sample configuration where there is none yet
-	@if [ -e $(DESTDIR)$(ASTETCDIR)/amqp.conf ]; then \
-		echo "$(DESTDIR)$(ASTETCDIR)/amqp.conf is there already, left alone"; \
-	else \
-		install -D -m 0640 res_stasis_amqp/amqp.conf.sample $(DESTDIR)$(ASTETCDIR)/amqp.conf; \
-	fi
+samples: ## Install the sample configurations where there are none yet
+	@for sample in $(SAMPLES); do \
+		conf=$(DESTDIR)$(ASTETCDIR)/$$(basename $$sample .sample); \
+		if [ -e $$conf ]; then \
+			echo "$$conf is there already, left alone"; \
+		else \
+			install -D -m 0640 $$sample $$conf; \
+		fi; \
+	done
 
 uninstall: ## Remove what install put there; configuration stays
 	rm -f $(foreach module,$(MODULES),$(DESTDIR)$(ASTMODDIR)/$(module).so $(DESTDIR)$(ASTDATADIR)/documentation/thirdparty/$(module)-en_US.xml)
-	rm -f $(DESTDIR)$(INCLUDEDIR)/stasis_amqp.h $(DESTDIR)$(ASTDATADIR)/rest-api/amqp.json
+	rm -f $(foreach header,$(HEADERS),$(DESTDIR)$(INCLUDEDIR)/$(header)) $(DESTDIR)$(ASTDATADIR)/rest-api/amqp.json
 	@res_stasis_amqp/rest-api/list.sh remove $(DESTDIR)$(ASTDATADIR)/rest-api/resources.json
 
 rig: ## Provide the real servers of tests and demo: Asterisk 22 and 16, RabbitMQ, Consul (root, Debian)
@@ -83,7 +90,7 @@ check: rig-22 ## rustfmt, and clippy with warnings denied
 	$(FOR_22) $(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
 unit: rig-22 ## Unit tests, without servers
-	$(FOR_22) $(CARGO) test --locked --workspace --exclude constellation-tests --exclude res_boundary
+	$(FOR_22) $(CARGO) test --locked --workspace --exclude constellation-tests --exclude res_boundary --exclude res_watcher
 
 suite: build-22 build-16 ## The integration suite on Asterisk 22 and 16, real servers
 	@echo "==> integration suite: Asterisk $(call rig_env,ASTERISK_22_VERSION) and $(call rig_env,ASTERISK_16_VERSION), RabbitMQ $(call rig_env,RABBITMQ_VERSION), Consul $(call rig_env,CONSUL_VERSION)"
@@ -91,7 +98,7 @@ suite: build-22 build-16 ## The integration suite on Asterisk 22 and 16, real se
 
 test: check unit suite ## Everything that must pass
 
-demo: build-22 ## See it work: servers, module, a call, its events; then all of it gone
+demo: build-22 ## See it work: servers, modules, a node in Consul, a call, its events; then all of it gone
 	@$(FOR_22) $(CARGO) run --quiet --locked -p constellation-tests --bin demo -- demo
 
 up: build-22 ## As demo, but left running to play with

@@ -22,6 +22,8 @@ const SHIM: [&str; 2] = ["shim.c", "thread_exit.c"];
 const FUNCTIONS: &[&str] = &[
     "ast_active_channels",
     "ast_ari_.*",
+    "ast_channel_get_by_name",
+    "ast_channel_get_by_name",
     "ast_channel_topic_all",
     "ast_cli",
     "ast_cli_unregister",
@@ -34,6 +36,7 @@ const FUNCTIONS: &[&str] = &[
     "ast_db_put",
     "ast_variable_browse",
     "ast_eid_to_str",
+    "ast_endpoint_find_by_id",
     "ast_get_version",
     "ast_get_version_num",
     "ast_hook_send_action",
@@ -68,6 +71,8 @@ const FUNCTIONS: &[&str] = &[
     "ast_taskprocessor_alert_get",
     "ast_unregister_thread",
     "ast_unsubscribe_from_stasis",
+    "stasis_app_bridge_find_by_id",
+    "stasis_app_bridge_find_by_id",
     "stasis_app_event_allowed",
     "stasis_app_event_filter_set",
     "stasis_app_get_by_name",
@@ -198,6 +203,7 @@ fn bindings(root: &Path) -> Result<()> {
         // utils.h asks for blocks from any clang, even for a typedef.
         .clang_args(["-std=gnu11", "-D_GNU_SOURCE", "-DBINDGEN", "-fblocks"])
         .clang_args(["-DAST_MODULE=\"asterisk\"", "-DAST_MODULE_SELF_SYM=asterisk_self"])
+        .opaque_type("ast_bridge.*")
         .opaque_type("ast_channel.*")
         .default_enum_style(bindgen::EnumVariation::Consts)
         .prepend_enum_name(false)

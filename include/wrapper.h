@@ -18,6 +18,8 @@
 #include "asterisk/channel.h"
 #include "asterisk/cli.h"
 #include "asterisk/config.h"
+#include "asterisk/endpoints.h"
+#include "asterisk/endpoints.h"
 #include "asterisk/json.h"
 #include "asterisk/logger.h"
 #include "asterisk/manager.h"

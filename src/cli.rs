@@ -6,6 +6,8 @@
 use std::ffi::{CString, c_char, c_int};
 use std::fmt;
 use std::ptr;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::boundary::guard;
 use crate::sys;
@@ -139,9 +141,35 @@ impl Commands {
 impl Drop for Commands {
     fn drop(&mut self) {
         for entry in &mut self.entries {
-            // SAFETY: registered by `register`. The use count is 0 here, so none is in use and the
-            // host forgets it.
-            unsafe { sys::ast_cli_unregister(&raw mut entry.host) };
+            entry.unregister();
+        }
+    }
+}
+
+impl Entry {
+    /// Takes the command back, and waits until nobody runs it, for as long as that takes: the use
+    /// count was 0 when the unload began, but it may have been asked for since, and the host keeps
+    /// the address of one that is in use.
+    fn unregister(&mut self) {
+        while !self.host.command.is_null() {
+            self.wait_unused();
+            // SAFETY: registered by `Commands::register`; one that is in use is left as it is, of
+            // one that is taken back the host sets `command` to NULL.
+            unsafe { sys::ast_cli_unregister(&raw mut self.host) };
+        }
+        // One that was found in the host's list just before.
+        self.wait_unused();
+    }
+
+    fn wait_unused(&mut self) {
+        let mut told = Instant::now();
+        // SAFETY: the host counts with atomic operations, from its other threads.
+        while unsafe { AtomicI32::from_ptr(&raw mut self.host.inuse) }.load(Ordering::Acquire) > 0 {
+            if told.elapsed() > Duration::from_secs(1) {
+                crate::warning!("the command '{}' does not return", self.command.words);
+                told = Instant::now();
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 }

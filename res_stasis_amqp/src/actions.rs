@@ -8,13 +8,7 @@ use asterisk::manager::{Action, Answer, Request};
 
 use crate::MODULE;
 
-pub(crate) static ACTIONS: [Action; 1] = [Action {
-    name: "AMQPStatus",
-    synopsis: "Show how publishing to RabbitMQ goes",
-    description: "State and Detail are those of the connection that is published on; idle where \
-                  nothing is. Events and Bytes are what waits, unconfirmed events included.",
-    run: status,
-}];
+pub(crate) static ACTIONS: [Action; 1] = [Action { name: "AMQPStatus", run: status }];
 
 fn status(_request: &Request<'_>) -> Answer {
     let module = MODULE.current().ok_or("the module is being unloaded")?;

@@ -4,6 +4,7 @@
 //! AMI actions: ours, and those of others from within.
 
 use std::ffi::{CStr, CString, c_char, c_int};
+use std::ptr;
 use std::sync::{Mutex, PoisonError};
 
 use crate::boundary::guard;
@@ -13,14 +14,10 @@ use crate::text::{bytes, c_string, lossy};
 /// What an action answers: the headers of a success, or the message of an error.
 pub type Answer = Result<Vec<(&'static str, String)>, String>;
 
-/// An action: what it is called, its help and what it does.
+/// An action: what it is called and what it does. Its help is in the module's `documentation.xml`.
 pub struct Action {
     /// Its name, as `DiscoverySetMaintenance`.
     pub name: &'static str,
-    /// One line of help.
-    pub synopsis: &'static str,
-    /// More help.
-    pub description: &'static str,
     /// Called on the session's thread, with the module's use count raised, so that an unload
     /// meanwhile is refused.
     pub run: fn(&Request<'_>) -> Answer,
@@ -66,21 +63,19 @@ impl Actions {
         for action in actions {
             REGISTERED.lock().unwrap_or_else(PoisonError::into_inner).push(action);
             let name = c_string(action.name);
-            let synopsis = c_string(action.synopsis);
-            let description = c_string(action.description);
             let authority = c_int::try_from(sys::EVENT_FLAG_SYSTEM).unwrap_or_default();
             // SAFETY: the loader has set the module before it calls load.
             let module = unsafe { sys::shim_module_self() };
-            // SAFETY: the name outlives its registration, of which the host keeps the pointer; the
-            // help is copied.
+            // SAFETY: the name outlives its registration, of which the host keeps the pointer; without
+            // texts the help is looked up in the documentation.
             let result = unsafe {
                 sys::ast_manager_register2(
                     name.as_ptr(),
                     authority,
                     Some(receive),
                     module,
-                    synopsis.as_ptr(),
-                    description.as_ptr(),
+                    ptr::null(),
+                    ptr::null(),
                 )
             };
             if result != 0 {

@@ -3,7 +3,9 @@
 
 //! The boundary between Asterisk and Rust: panics stay inside, nothing of a module outlives it.
 
-use rig::{Ami, Asterisk, Version, eventually, seconds};
+use rig::{Ami, Asterisk, Consul, Version, eventually, seconds};
+
+use crate::fleet::{self, CONSUL, ConsulConf};
 
 on_each_version!(
     a_panic_in_any_callback_leaves_asterisk_running,
@@ -13,6 +15,8 @@ on_each_version!(
     threads_that_end_after_the_unload_do_not_crash,
     threads_that_end_under_a_second_life_do_not_unmap_it,
     a_module_loaded_at_boot_touches_the_main_thread_and_still_goes,
+    a_panic_in_the_callback_of_a_watch_ends_nothing,
+    a_callback_that_hangs_holds_up_no_other_watch,
 );
 
 const CALL: &str = "/channels?endpoint=Local/100@default&extension=100&context=default";
@@ -177,4 +181,89 @@ fn wait_for_sessions_to_end(asterisk: &Asterisk) {
         let threads = asterisk.cli("core show threads");
         if threads.contains("handle_tcptls_connection") { Err(threads) } else { Ok(()) }
     });
+}
+
+const WATCHER: &str = "res_watcher";
+
+/// A node whose module watches the keys below `one/` and `two/`; both are known to have none.
+fn watching(version: Version, consul: &Consul) -> Asterisk {
+    let asterisk = Asterisk::builder(version)
+        .conf("consul.conf", ConsulConf::new(consul.port()).text())
+        .installed_module(CONSUL)
+        .installed_module(WATCHER)
+        .start();
+    fleet::load(&asterisk, CONSUL);
+    fleet::load(&asterisk, WATCHER);
+    for prefix in ["one/", "two/"] {
+        asterisk.wait_log(&format!("{prefix} has 0 keys"));
+    }
+    asterisk
+}
+
+fn a_panic_in_the_callback_of_a_watch_ends_nothing(version: Version) {
+    let consul = Consul::start();
+    let asterisk = watching(version, &consul);
+    for round in 1..=3 {
+        let mark = asterisk.log_mark();
+        consul.kv_put("one/key", "panic");
+        let logged = asterisk.wait_log_after(mark, "internal error, caught: on purpose, in the");
+        assert!(logged.contains("watch of one/") && logged.contains("lib.rs:"), "{logged}");
+        // The same watch tells of the next change, and so does the other.
+        consul.kv_put("one/key", format!("good {round}"));
+        consul.kv_put("two/key", format!("good {round}"));
+        for prefix in ["one/", "two/"] {
+            asterisk.wait_log_after(mark, &format!("{prefix}key is 'good {round}'"));
+        }
+        let caught = asterisk.log()[mark..].matches("internal error, caught").count();
+        assert_eq!(caught, 1, "the callback was called again for what it had panicked at");
+    }
+    fleet::unload(&asterisk, WATCHER);
+    consul.kv_put("one/key", "panic");
+    fleet::unload(&asterisk, CONSUL);
+    for module in [WATCHER, CONSUL] {
+        assert!(!asterisk.process().maps(&format!("{module}.so")), "{module} is still mapped");
+    }
+    asterisk.assert_alive();
+}
+
+fn a_callback_that_hangs_holds_up_no_other_watch(version: Version) {
+    let consul = Consul::start();
+    let asterisk = watching(version, &consul);
+    consul.kv_put("one/key", "hold");
+    asterisk.wait_log("one/ is held");
+    let mark = asterisk.log_mark();
+    consul.kv_put("one/key", "later");
+    for value in ["a", "b"] {
+        consul.kv_put("two/key", value);
+        asterisk.wait_log_after(mark, &format!("two/key is '{value}'"));
+    }
+    assert!(!asterisk.log()[mark..].contains("one/ is released"), "it was not held");
+    asterisk.cli("watcher release");
+    asterisk.wait_log_after(mark, "one/key is 'later'");
+
+    // An unload waits for the callback, for what it runs in is going; and for a command that was
+    // asked for meanwhile.
+    consul.kv_put("one/key", "hold");
+    asterisk.wait_log_after(mark, "one/ is held");
+    std::thread::scope(|scope| {
+        let unloading = scope.spawn(|| fleet::unload(&asterisk, WATCHER));
+        eventually("the unload to have begun", seconds(10), || {
+            // It holds the list of modules, so this does not answer.
+            match asterisk.try_cli("module show like res_watcher", seconds(1)) {
+                Err(_) => Ok(()),
+                Ok(shown) => Err(shown),
+            }
+        });
+        let lingering = scope.spawn(|| asterisk.cli("watcher linger"));
+        asterisk.wait_log_after(mark, "a command lingers");
+        asterisk.cli("watcher release");
+        let answer = lingering.join().expect("the command");
+        assert_eq!(answer, "lingered\n");
+        unloading.join().expect("the unload");
+    });
+    assert!(!asterisk.log().contains("command that is in use"), "{}", asterisk.log());
+    let answer = asterisk.cli("watcher release");
+    assert!(answer.contains("No such command"), "{answer}");
+    fleet::unload(&asterisk, CONSUL);
+    asterisk.assert_alive();
 }

@@ -3,52 +3,19 @@
 
 //! `include/asterisk/stasis_amqp.h`, by a C module that is compiled here and calls it.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
 use rig::folder::Folder;
-use rig::root::{Root, checkout};
 use rig::{Version, seconds};
 use serde_json::json;
 
+use crate::c_module::compile;
 use crate::contract::assert_labels;
 use crate::pair::{Pair, load, unload};
 
 on_each_version!(a_c_module_creates_and_ends_applications, the_module_stays_while_another_needs_it,);
 
-/// Compiles the module with the headers of that Asterisk, and ours.
-fn caller(version: Version, folder: &Folder) -> PathBuf {
-    let source = folder.write("caller.c", include_str!("caller.c"));
-    let header = checkout().join("include/asterisk/stasis_amqp.h");
-    let ours = folder.sub("include/asterisk").join("stasis_amqp.h");
-    fs::copy(&header, &ours).unwrap_or_else(|error| panic!("{}: {error}", header.display()));
-    let module = folder.path().join("libcaller.so");
-    let flags = ["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-D_GNU_SOURCE"];
-    let names = ["-DAST_MODULE=\"caller\"", "-DAST_MODULE_SELF_SYM=__internal_caller_self"];
-    let include = folder.path().join("include");
-    let paths = [Path::new("-I"), &include, &source, Path::new("-o"), &module];
-    match version {
-        Version::V22 => {
-            let mut gcc = Command::new("gcc");
-            // After the host's own headers: it is the host's C library that this compiles for.
-            gcc.arg("-idirafter").arg(Root::Testing.path().join("usr/include"));
-            let made = gcc.args(flags).args(names).args(paths).output().expect("gcc starts");
-            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        }
-        // There, for its older C library.
-        Version::V16 => {
-            let gcc = Root::Bullseye.command("gcc").bind(folder.path());
-            let made = gcc.args(flags).args(names).args(paths).run();
-            made.unwrap_or_else(|error| panic!("{error}"));
-        }
-    }
-    module
-}
-
 /// A pair, and in it the C module, not loaded yet.
 fn with_caller(version: Version, folder: &Folder) -> Pair {
-    let file = caller(version, folder);
+    let file = compile(version, folder, "caller", include_str!("caller.c"));
     Pair::furnished(version, |conf| conf, |node| node.module_file("caller", &file, false))
 }
 

@@ -35,6 +35,7 @@ pub struct Builder {
     documentation: Vec<(String, PathBuf)>,
     rest_api: Vec<PathBuf>,
     options: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl Builder {
@@ -52,6 +53,7 @@ impl Builder {
             documentation: Vec::new(),
             rest_api: Vec::new(),
             options: Vec::new(),
+            environment: Vec::new(),
         }
     }
 
@@ -134,6 +136,17 @@ impl Builder {
         self.conf("resolv.conf", format!("nameserver {address}\noptions timeout:2 attempts:1\n"))
     }
 
+    /// These lines as `/etc/hosts`: names that no server is asked for.
+    pub fn hosts(self, lines: &str) -> Self {
+        self.conf("hosts", lines)
+    }
+
+    /// Sets a variable of its environment.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Debug messages up to this level in the log.
     pub fn debug(self, level: u8) -> Self {
         self.option(&format!("debug = {level}"))
@@ -156,9 +169,14 @@ impl Builder {
         };
         self.furnish(&folder, ports);
         let mut server = program(version, folder.path());
-        let name_server = folder.path().join("etc/resolv.conf");
-        if name_server.exists() {
-            server = server.bind_at(&name_server, Path::new("/etc/resolv.conf"));
+        for name in ["resolv.conf", "hosts"] {
+            let file = folder.path().join("etc").join(name);
+            if file.exists() {
+                server = server.bind_at(&file, &Path::new("/etc").join(name));
+            }
+        }
+        for (name, value) in &self.environment {
+            server = server.env(name, value);
         }
         let process = server.arg("-f").spawn("Asterisk", &folder.path().join("log/printed"));
         let node = Asterisk { version, entity_id: self.entity_id, ports, process, folder };

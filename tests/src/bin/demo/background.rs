@@ -17,7 +17,7 @@ use rig::{Consumer, seconds};
 use serde_json::{Value, json};
 
 use crate::print;
-use crate::stage::{EXCHANGE, Stage, broker};
+use crate::stage::{EXCHANGE, Stage, broker, provide_roots};
 
 const LONGEST_START: Duration = seconds(300);
 
@@ -49,8 +49,7 @@ pub(crate) fn up() -> bool {
         println!("The servers are running already.\n\n{}", leaflet(&state));
         return true;
     }
-    // A root may have to be made first, which shows its progress.
-    let _ = rig::root::Root::Testing.path();
+    provide_roots();
     let log = File::create(log_file());
     let log = log.unwrap_or_else(|error| panic!("{}: {error}", log_file().display()));
     let errors =

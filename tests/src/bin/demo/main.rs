@@ -12,7 +12,8 @@ use std::process::{ExitCode, exit};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 const USAGE: &str = "\
-usage: demo demo    start RabbitMQ, Asterisk 22 and a phone, show one call's events, end it all
+usage: demo demo    start RabbitMQ, Consul, Asterisk 22 and a phone, show a node and one call's
+                    events, end it all
        demo up      start the servers and leave them running
        demo watch   show the events of the servers that `up` started, as they come
        demo down    end the servers that `up` started";

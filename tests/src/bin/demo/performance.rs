@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 The Constellation developers
 
-//! `make demo`: one call, from the phone to the events at the broker.
+//! `make demo`: a node in Consul, an application from a key, and one call, from the phone to the
+//! events at the broker.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use rig::{Ari, Call, Message, seconds};
 use serde_json::Value;
 
 use crate::print::{self, say, step};
-use crate::stage::{APP, STASIS, Stage, broker};
+use crate::stage::{APP, STASIS, Stage, broker, provide_roots, text};
 
 /// The call takes about five seconds.
 const LONGEST: Duration = seconds(40);
@@ -29,8 +30,7 @@ struct Seen {
 
 pub(crate) fn run() -> bool {
     let begun = Instant::now();
-    // Where it has to be made, that shows its own progress.
-    let _ = rig::root::Root::Testing.path();
+    provide_roots();
     let broker = broker();
     let stage = Stage::set(&broker);
     let ari = stage.asterisk.ari();
@@ -72,21 +72,62 @@ pub(crate) fn run() -> bool {
         say("The StasisStart, with all its properties and headers:");
         print::whole(message);
     }
-    say("amqp show status");
-    for line in stage.asterisk.cli("amqp show status").lines() {
-        println!("{}", format!("    {line}").trim_end());
+    for command in ["amqp show status", "consul show status", "consul show applications"] {
+        show(&stage, command);
     }
     let worked = seen.report();
-    step("Ending Asterisk, RabbitMQ and the consumer", || {
+    let in_maintenance = maintain(&stage);
+    step(&format!("consul kv delete applications/{APP}"), || {
+        stage.consul.kv_delete(&format!("applications/{APP}"));
+        stage.wait_no_application();
+        ("the application has ended, and its service is deregistered".to_owned(), ())
+    });
+    let left = step("core stop gracefully", || {
+        let status = stage.asterisk.stop_gracefully();
+        let left: Vec<String> = stage.consul.services().into_keys().collect();
+        (format!("{status}; services left in Consul: {}", left.len()), left)
+    });
+    step("Ending Consul, RabbitMQ and the consumer", || {
         drop(stage);
         broker.kill();
         ("done".to_owned(), ())
     });
+    let worked = worked && in_maintenance && left.is_empty();
     say(&format!(
         "{:.0} s in all. `make up` leaves the servers running.",
         begun.elapsed().as_secs_f64()
     ));
     worked
+}
+
+/// What a command of Asterisk's prints.
+fn show(stage: &Stage<'_>, command: &str) {
+    say(command);
+    for line in stage.asterisk.cli(command).lines() {
+        println!("{}", format!("    {line}").trim_end());
+    }
+}
+
+/// Takes the node out of service and back, as Consul sees it. Whether Consul did.
+fn maintain(stage: &Stage<'_>) -> bool {
+    let set = |state: &str, status: &str| {
+        step(&format!("discovery set maintenance {state}"), || {
+            stage.asterisk.cli(&format!("discovery set maintenance {state}"));
+            let node = stage.wait_node(status, |node| node["AggregatedStatus"] == status);
+            let reason = stage.consul.maintenance_of(stage.asterisk.entity_id());
+            let why =
+                reason.as_deref().map_or_else(String::new, |reason| format!(", \"{reason}\""));
+            (format!("Consul: {}{why}", text(&node["AggregatedStatus"])), reason.is_some())
+        })
+    };
+    let on = set("on", "maintenance");
+    let off = !set("off", "passing");
+    for (what, _) in
+        [("maintenance on", on), ("maintenance off", off)].iter().filter(|(_, seen)| !seen)
+    {
+        eprintln!("demo: missing: {what}");
+    }
+    on && off
 }
 
 /// The application: all it knows it has from the broker.

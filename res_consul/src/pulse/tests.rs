@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! The pulse, over servers of the test.
+
+use std::net::TcpListener;
+
+use super::*;
+use crate::tests::{Server, TestHost, ok, settings, until};
+
+#[test]
+fn a_consul_that_comes_up_is_noticed_without_any_other_request() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let host = Arc::new(TestHost::default());
+    let connection = Connection::new(host.clone(), settings(&[("port", &port.to_string())]));
+    let pulse = Pulse::new(&connection);
+    pulse.start().unwrap();
+    until(|| connection.state().0 == State::Unreachable);
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let server = Server::on(listener, |_, _| ok(0, "\"127.0.0.1:8300\"\n"));
+    until(|| connection.state().0 == State::Reachable);
+    assert_eq!(server.asked(), ["GET /v1/status/leader"]);
+    let lines = host.lines();
+    assert_eq!(
+        lines.iter().map(|line| line.0).collect::<Vec<_>>(),
+        [Level::Warning, Level::Notice]
+    );
+    connection.set_ending(true);
+    assert!(pulse.join_within(Duration::from_secs(1)));
+}
+
+#[test]
+fn a_consul_without_a_leader_fails_until_it_has_one() {
+    let server = Server::start(|number, _| match number {
+        0..3 => ok(0, "\"\""),
+        3 => ok(0, "[1, 2]"),
+        _ => ok(0, "\"127.0.0.1:8300\""),
+    });
+    let host = Arc::new(TestHost::default());
+    let connection = Connection::new(host.clone(), server.settings(&[]));
+    let pulse = Pulse::new(&connection);
+    pulse.start().unwrap();
+    until(|| connection.state().0 == State::Reachable);
+    assert_eq!(server.asked().len(), 5);
+    let lines = host.lines();
+    assert!(lines[0].1.ends_with("fails: it has no leader"), "{lines:?}");
+    assert_eq!(lines.len(), 2, "{lines:?}");
+}
+
+#[test]
+fn there_is_no_thread_while_the_configuration_says_so() {
+    let server = Server::start(|_, _| ok(0, "\"x\""));
+    let off = server.settings(&[("enabled", "no")]);
+    let connection = Connection::new(Arc::new(TestHost::default()), off.clone());
+    let pulse = Pulse::new(&connection);
+    pulse.start().unwrap();
+    assert!(pulse.0.berth.join_within(Duration::ZERO));
+    assert_eq!(connection.state().0, State::Disabled);
+    connection.apply(server.settings(&[]));
+    until(|| connection.state().0 == State::Reachable);
+    connection.apply(off);
+    assert!(pulse.join_within(Duration::from_secs(1)));
+    assert_eq!(connection.state().0, State::Disabled);
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! Keeps the applications registered in Consul: threads that make the ledger's requests.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use asterisk::consul::{Client, Method, NoAnswer, Response};
+use asterisk::thread::{Thread, spawn};
+
+use crate::ledger::{Failure, Ledger, Listing, Next, Registration, Task};
+use crate::service::{REGISTER, Services};
+
+/// Requests at a time. An agent writes each registration to its disk, which takes milliseconds;
+/// three at a time are nearly three times as fast.
+const LINES: usize = 3;
+
+/// What a request that was interrupted may take to end.
+const INTERRUPTED: Duration = Duration::from_secs(1);
+
+/// The ledger and what it is written in for. May be used on any thread; nothing here waits.
+pub(crate) struct Registrar {
+    services: Services,
+    ledger: Mutex<Ledger>,
+    changed: Condvar,
+}
+
+impl Registrar {
+    pub(crate) fn new(eid: &str) -> Self {
+        Self {
+            services: Services::of(eid),
+            ledger: Mutex::new(Ledger::new()),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Ledger)) {
+        change(&mut self.ledger());
+        self.changed.notify_all();
+    }
+
+    /// Begins to keep Consul as the applications are.
+    pub(crate) fn begin(&self) {
+        self.change(|ledger| ledger.begin(Instant::now()));
+    }
+
+    /// The applications are all there.
+    pub(crate) fn settle(&self) {
+        self.change(Ledger::settle);
+    }
+
+    /// Deregisters all, and then asks nothing any more until [`Registrar::begin`].
+    pub(crate) fn switch_off(&self) {
+        self.change(Ledger::switch_off);
+    }
+
+    pub(crate) fn want(&self, name: &str) {
+        self.change(|ledger| ledger.want(self.services.id(name), name));
+    }
+
+    pub(crate) fn unwant(&self, name: &str) {
+        self.change(|ledger| ledger.unwant(self.services.id(name)));
+    }
+
+    /// How each of these applications stands with Consul.
+    pub(crate) fn registrations<'a>(
+        &self,
+        names: impl Iterator<Item = &'a str>,
+    ) -> Vec<Registration> {
+        let ledger = self.ledger();
+        names.map(|name| ledger.registration(&self.services.id(name))).collect()
+    }
+
+    /// Why Consul is not asked for the moment.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.ledger().trouble().map(str::to_owned)
+    }
+
+    /// Begins the end: deregisters all.
+    pub(crate) fn finish(&self) {
+        self.change(Ledger::finish);
+    }
+
+    /// How many services are left in Consul, as far as is known.
+    pub(crate) fn left(&self) -> usize {
+        self.ledger().left()
+    }
+
+    /// Makes requests until the end.
+    fn serve(&self, client: &Client) {
+        while let Some(task) = self.wait() {
+            let result = self.ask(client, &task);
+            let note = self.ledger().done(task, result, Instant::now());
+            self.changed.notify_all();
+            if let Some(note) = note {
+                note.log();
+            }
+        }
+    }
+
+    fn wait(&self) -> Option<Task> {
+        let mut ledger = self.ledger();
+        loop {
+            let now = Instant::now();
+            ledger = match ledger.next(now) {
+                Next::Do(task) => return Some(task),
+                Next::End => return None,
+                Next::Wait(None) => {
+                    self.changed.wait(ledger).unwrap_or_else(PoisonError::into_inner)
+                }
+                Next::Wait(Some(until)) => {
+                    let limit = until.saturating_duration_since(now);
+                    let woken = self.changed.wait_timeout(ledger, limit);
+                    woken.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    fn ask(&self, client: &Client, task: &Task) -> Result<Listing, Failure> {
+        match task {
+            Task::List => {
+                let response = client.request(Method::Get, &self.services.list(), None);
+                let body = success(response)?.body;
+                let unreadable = |error| Failure::Failing(format!("its list of services: {error}"));
+                self.services.listed(&body).map_err(unreadable)
+            }
+            Task::Register { id, name } => {
+                let body = self.services.registration(id, name);
+                success(client.request(Method::Put, REGISTER, Some(&body)))?;
+                Ok(Listing::new())
+            }
+            Task::Deregister { id } => {
+                let path = Services::deregister(id);
+                match client.request(Method::Put, &path, None) {
+                    // There was none, which is what was wanted.
+                    Ok(response) if response.status == 404 => {}
+                    response => drop(success(response)?),
+                }
+                Ok(Listing::new())
+            }
+        }
+    }
+}
+
+fn success(response: Result<Response, NoAnswer>) -> Result<Response, Failure> {
+    let response = response?;
+    if response.is_success() { Ok(response) } else { Err(Failure::of(&response)) }
+}
+
+/// The threads that make the requests.
+pub(crate) struct Lines {
+    registrar: Arc<Registrar>,
+    lines: Vec<(Arc<Client>, Thread)>,
+}
+
+impl Lines {
+    pub(crate) fn start(registrar: &Arc<Registrar>) -> Result<Self, String> {
+        let mut all = Self { registrar: Arc::clone(registrar), lines: Vec::with_capacity(LINES) };
+        for number in 1..=LINES {
+            let started = all.add(number);
+            if let Err(reason) = started {
+                all.end(Duration::ZERO)?;
+                return Err(reason);
+            }
+        }
+        Ok(all)
+    }
+
+    fn add(&mut self, number: usize) -> Result<(), String> {
+        let client = Arc::new(Client::new("stasis_app")?);
+        let (registrar, its) = (Arc::clone(&self.registrar), Arc::clone(&client));
+        let thread = spawn(&format!("consul-reg-{number}"), move || registrar.serve(&its))
+            .map_err(|error| format!("no thread for Consul: {error}"))?;
+        self.lines.push((client, thread));
+        Ok(())
+    }
+
+    /// Deregisters what can be within `limit`, and ends the threads. May be asked again.
+    pub(crate) fn end(&self, limit: Duration) -> Result<(), String> {
+        let deadline = Instant::now() + limit;
+        self.registrar.finish();
+        let left = |until: Instant| until.saturating_duration_since(Instant::now());
+        if self.lines.iter().all(|(_, thread)| thread.join_within(left(deadline))) {
+            return Ok(());
+        }
+        self.registrar.change(Ledger::give_up);
+        for (client, _) in &self.lines {
+            client.interrupt();
+        }
+        let deadline = Instant::now() + INTERRUPTED;
+        match self.lines.iter().all(|(_, thread)| thread.join_within(left(deadline))) {
+            true => Ok(()),
+            false => Err("a request to Consul does not end".to_owned()),
+        }
+    }
+}
