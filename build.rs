@@ -194,7 +194,7 @@ fn bindings(root: &Path) -> Result<()> {
     let headers = headers()?;
     let version = version()?;
     println!("cargo::rustc-env=ASTERISK_BUILT_FOR={version}");
-    println!("cargo::rerun-if-changed=include/wrapper.h");
+    println!("cargo::rerun-if-changed=include");
     println!("cargo::rerun-if-changed=src/shim/shim.h");
 
     let mut bindgen = bindgen::Builder::default()

@@ -303,6 +303,11 @@ struct ast_consul_status {
 	uint64_t failures;
 	/*! Watches there are */
 	uint32_t watches;
+	/*!
+	 * How often another token has come to apply. Consul's agent goes on to use, for a service, the
+	 * token it was registered with: who has registered some registers them again when this changes.
+	 */
+	uint64_t logins;
 };
 
 /*!

@@ -13,7 +13,7 @@ use asterisk::secret::Secret;
 
 use crate::config::Settings;
 use crate::http::{Cutter, Fault, Reply, Request, Resolver, Setup, Wire};
-use crate::status::{Consequence, Counters, Report, Status, Verdict};
+use crate::status::{Back, Consequence, Counters, Report, Status, Verdict};
 use crate::threads::{Host, Level, Started};
 use crate::watch::WatchReport;
 
@@ -22,8 +22,8 @@ use crate::watch::WatchReport;
 pub(crate) enum News {
     /// Other settings apply, or none: what goes on ends, and begins again if it may.
     Settings,
-    /// Consul is there again, after it was silent or had a fault.
-    Back { from_silence: bool },
+    /// Consul is there again after it was not, or permits what it has refused.
+    Back(Back),
     /// Consul is not there any more.
     Away,
 }
@@ -60,7 +60,29 @@ pub(crate) struct Connection {
 struct Current {
     setup: Arc<Setup>,
     ending: bool,
+    leaving: Option<Leaving>,
 }
+
+/// A reload has turned the connection off. Reloads come one module after the other, and those whose
+/// turn is later still have to deregister what is theirs.
+struct Leaving {
+    setup: Arc<Setup>,
+    until: Instant,
+}
+
+impl Leaving {
+    fn begin(before: &Arc<Setup>, now: &Setup) -> Option<Self> {
+        let is_left = before.settings().enabled && !now.settings().enabled;
+        is_left.then(|| Self { setup: Arc::clone(before), until: Instant::now() + LEAVING })
+    }
+
+    fn left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+}
+
+/// How long clients are still served after a reload has turned the connection off.
+const LEAVING: Duration = Duration::from_secs(3);
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -72,7 +94,11 @@ impl Connection {
         Arc::new(Self {
             resolver: Arc::new(Resolver::new(Arc::clone(&host))),
             host,
-            current: Mutex::new(Current { setup: Arc::new(Setup::new(settings)), ending: false }),
+            current: Mutex::new(Current {
+                setup: Arc::new(Setup::new(settings)),
+                ending: false,
+                leaving: None,
+            }),
             status: Mutex::new(status),
             users: Mutex::default(),
             left: Mutex::default(),
@@ -103,6 +129,27 @@ impl Connection {
         }
     }
 
+    /// What a client's requests are made with; for a moment also when the connection is off.
+    ///
+    /// # Errors
+    ///
+    /// That none are to be made.
+    pub(crate) fn setup_of_client(&self) -> Result<Arc<Setup>, Fault> {
+        match self.setup() {
+            Err(Fault::Disabled) => {
+                let current = locked(&self.current);
+                let leaving = current.leaving.as_ref().filter(|leaving| !leaving.left().is_zero());
+                leaving.map(|leaving| Arc::clone(&leaving.setup)).ok_or(Fault::Disabled)
+            }
+            setup => setup,
+        }
+    }
+
+    /// For how long clients are still served although the connection is off.
+    pub(crate) fn leaves_in(&self) -> Option<Duration> {
+        locked(&self.current).leaving.as_ref().map(Leaving::left).filter(|left| !left.is_zero())
+    }
+
     /// # Errors
     ///
     /// That the module goes, so that nothing is to be made any more.
@@ -119,8 +166,12 @@ impl Connection {
         if *current.setup.settings() == settings {
             return;
         }
-        locked(&self.status).begin_again(settings.consul.url(), settings.enabled);
-        current.setup = Arc::new(Setup::new(settings));
+        let mut status = locked(&self.status);
+        status.begin_again(settings.consul.url(), settings.enabled);
+        let before = std::mem::replace(&mut current.setup, Arc::new(Setup::new(settings)));
+        status.counters().logins += u64::from(before.token() != current.setup.token());
+        drop(status);
+        current.leaving = Leaving::begin(&before, &current.setup);
         drop(current);
         self.tell(News::Settings, None);
     }
@@ -180,7 +231,7 @@ impl Connection {
         self.resolver.end(deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// The wire in `slot`, another one if that is not good any more.
+    /// The wire in `slot`, another one if that is not good any more for what `setup` gives.
     ///
     /// # Errors
     ///
@@ -189,10 +240,11 @@ impl Connection {
         &self,
         cutter: &Arc<Cutter>,
         slot: &'a mut Option<Wire>,
+        setup: impl FnOnce(&Self) -> Result<Arc<Setup>, Fault>,
     ) -> Result<&'a Wire, Fault> {
         // In this order: settings that come later cut this turn.
         let turn = cutter.turn().ok_or(Fault::Interrupted)?;
-        let setup = self.setup()?;
+        let setup = setup(self)?;
         *slot = slot.take().filter(|wire| wire.turn == turn && Arc::ptr_eq(&wire.setup, &setup));
         Ok(slot.get_or_insert_with(|| Wire::new(&setup, &self.resolver, cutter, turn)))
     }
@@ -212,6 +264,7 @@ impl Connection {
             |answer: &Result<Reply, Fault>| answer.as_ref().is_ok_and(|reply| reply.status == 403);
         if is_refused(&answer) && wire.setup.renew_token(token.as_ref()) {
             self.host.log(Level::Notice, "token_file was read again; it has another token now");
+            self.count(|counters| counters.logins += 1);
             token = wire.setup.token();
             answer = sent(cutter, wire, request, token.as_ref());
         }
@@ -249,8 +302,8 @@ impl Connection {
         for (level, text) in &consequence.lines {
             self.host.log(*level, text);
         }
-        if let Some(from_silence) = consequence.came_back {
-            self.tell(News::Back { from_silence }, except);
+        if let Some(back) = consequence.came_back {
+            self.tell(News::Back(back), except);
         } else if consequence.went_away {
             self.tell(News::Away, except);
         }

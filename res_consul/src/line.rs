@@ -126,7 +126,7 @@ impl Client {
             limit: MOST_BYTES,
         };
         let shared = &self.0;
-        shared.connection.setup().map_err(|fault| failure(&request, &fault))?;
+        shared.connection.setup_of_client().map_err(|fault| failure(&request, &fault))?;
         let promise = Arc::new(Promise::default());
         let mut queue = shared.queue();
         // Under the lock: an interrupt finds either the job or this client ended.
@@ -228,7 +228,7 @@ impl Shared {
     fn end(&self) -> Option<Fault> {
         match self.cutter.has_ended() {
             true => Some(Fault::Interrupted),
-            false => self.connection.setup().err(),
+            false => self.connection.setup_of_client().err(),
         }
     }
 
@@ -250,7 +250,10 @@ impl Shared {
             let mut queue = self.queue();
             let Some(job) = queue.jobs.pop_front() else {
                 if self.end().is_none() {
-                    drop(self.told.wait(queue));
+                    match self.connection.leaves_in() {
+                        Some(left) => drop(self.told.wait_timeout(queue, left)),
+                        None => drop(self.told.wait(queue)),
+                    }
                 }
                 continue;
             };
@@ -268,7 +271,7 @@ impl Shared {
         request: &Request,
     ) -> std::result::Result<Answer, Fault> {
         loop {
-            let wire = self.connection.wire(&self.cutter, slot)?;
+            let wire = self.connection.wire(&self.cutter, slot, Connection::setup_of_client)?;
             match self.connection.ask(&self.cutter, wire, request, Ok) {
                 // Other settings apply: what is asked for is asked of them. Only a POST may not be
                 // done twice.

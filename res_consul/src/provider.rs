@@ -73,6 +73,7 @@ impl Provider for Consul {
             last_failure: report.last_failure,
             requests: report.counters.requests,
             failures: report.counters.failures,
+            logins: report.counters.logins,
             watches: kinds.iter().filter(|kind| matches!(kind, Kind::Watch(_))).count(),
         }
     }

@@ -81,7 +81,7 @@ impl User for Shared {
                 }
             }
             News::Away => self.bell.ring(),
-            News::Back { .. } => {}
+            News::Back(_) => {}
         }
     }
 
@@ -143,7 +143,7 @@ impl Shared {
             wait: Duration::ZERO,
             limit: MOST_BYTES,
         };
-        let Ok(wire) = self.connection.wire(&self.cutter, slot) else {
+        let Ok(wire) = self.connection.wire(&self.cutter, slot, Connection::setup) else {
             return false;
         };
         self.connection.ask(&self.cutter, wire, &request, read).is_ok_and(|is_well| is_well)

@@ -3,17 +3,24 @@
 
 //! How the connection is, in words for operators, and what led there.
 //!
-//! Many requests speak of one connection: what concerns it as a whole (silence, no leader) holds
-//! until an answer says otherwise; what concerns one request (refused, not readable) holds until
-//! that request fares better, or is not made any more.
+//! Many requests speak of one connection: silence concerns it as a whole, and holds until there is
+//! an answer; what concerns one request (refused, failing, not readable) holds until that request
+//! fares better, or is not made any more. So one that fails while others are answered does not have
+//! the state change with each of them.
+
+mod counters;
+mod verdict;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use asterisk::consul::provide::State;
 
-use crate::http::{Fault, Reply, Request, is_of_agent, named};
+use crate::http::{Fault, Request, named};
 use crate::threads::Level;
+
+pub(crate) use counters::Counters;
+pub(crate) use verdict::{Verdict, words_of};
 
 /// A trouble of one request that has not come up again for so long is past.
 const TROUBLE_LASTS: Duration = Duration::from_secs(60);
@@ -24,78 +31,6 @@ const REFUSAL_LINES: Duration = Duration::from_secs(60);
 /// Troubles that are remembered.
 const MOST_TROUBLES: usize = 64;
 
-/// Of what Consul says, as much is shown.
-const MOST_WORDS: usize = 200;
-
-/// What an answer says of the connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// All is well.
-    Fine,
-    /// The token does not permit it; in Consul's words.
-    Refused(String),
-    /// Consul has a fault of its own; in its words.
-    Failing(String),
-    /// This answer says something else than it should.
-    Unreadable(String),
-}
-
-impl Verdict {
-    /// Judges an answer by its status. What an agent's own endpoint answers with 429, 500 or 503
-    /// may be about a service's health or a wrong argument: only words that tell of lost servers
-    /// count there.
-    pub(crate) fn of(request: &Request, reply: &Reply) -> Self {
-        let words = || words_of(&reply.body, reply.status);
-        match reply.status {
-            403 => Self::Refused(words()),
-            429 | 500..=599
-                if !is_of_agent(&request.path) || tells_of_lost_servers(&reply.body) =>
-            {
-                Self::Failing(words())
-            }
-            _ => Self::Fine,
-        }
-    }
-}
-
-impl Verdict {
-    /// What is wrong, if anything.
-    pub(crate) fn reason(&self) -> &str {
-        match self {
-            Self::Fine => "",
-            Self::Refused(reason) | Self::Failing(reason) | Self::Unreadable(reason) => reason,
-        }
-    }
-
-    /// The same with other words.
-    pub(crate) fn map(self, words: impl FnOnce(String) -> String) -> Self {
-        match self {
-            Self::Fine => Self::Fine,
-            Self::Refused(reason) => Self::Refused(words(reason)),
-            Self::Failing(reason) => Self::Failing(words(reason)),
-            Self::Unreadable(reason) => Self::Unreadable(words(reason)),
-        }
-    }
-}
-
-fn tells_of_lost_servers(body: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(body.get(..MOST_WORDS).unwrap_or(body)).to_lowercase();
-    ["no cluster leader", "no known consul servers", "rpc error"]
-        .iter()
-        .any(|words| text.contains(words))
-}
-
-/// The first line of a body, short and without what a terminal would obey; or the status.
-pub(crate) fn words_of(body: &[u8], status: u16) -> String {
-    let text = String::from_utf8_lossy(body.get(..4 * MOST_WORDS).unwrap_or(body));
-    let line = text.trim().lines().next().unwrap_or_default();
-    let line: String = line.chars().filter(|c| !c.is_control()).take(MOST_WORDS).collect();
-    match line.is_empty() {
-        true => format!("status {status}"),
-        false => format!("status {status}, {line}"),
-    }
-}
-
 /// What the connection as a whole was last seen to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Seen {
@@ -103,7 +38,6 @@ enum Seen {
     Nothing,
     Answering,
     Silent(String),
-    Failing(String),
 }
 
 /// A trouble of one request.
@@ -112,40 +46,6 @@ struct Trouble {
     state: State,
     reason: String,
     last: Instant,
-}
-
-/// What has been counted since the load.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Counters {
-    /// Requests made.
-    pub requests: u64,
-    /// Those without an answer that could be used.
-    pub failures: u64,
-    /// Those that Consul refused the token for.
-    pub refusals: u64,
-    /// How often Consul was found again.
-    pub reconnects: u64,
-    /// Answers to watches.
-    pub wakeups: u64,
-    /// Those with which something had changed.
-    pub changes: u64,
-    /// Queries of watches that were held back.
-    pub limited: u64,
-}
-
-impl Counters {
-    /// By name, for the CLI.
-    pub(crate) fn values(&self) -> [(&'static str, u64); 7] {
-        [
-            ("requests", self.requests),
-            ("failures", self.failures),
-            ("refusals", self.refusals),
-            ("reconnects", self.reconnects),
-            ("watch wake-ups", self.wakeups),
-            ("changes delivered", self.changes),
-            ("limited", self.limited),
-        ]
-    }
 }
 
 /// What `consul show status` and the C API tell.
@@ -163,13 +63,25 @@ pub(crate) struct Report {
 /// A line for the log.
 pub(crate) type Line = (Level, String);
 
+/// From what Consul came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Back {
+    /// From silence: what waits may wait on a dead connection.
+    Silence,
+    /// From a fault of its own.
+    Fault,
+    /// From refusals: it keeps to itself what a token may not see, and so may have told a query that
+    /// waits of less than there is now to see.
+    Refusal,
+}
+
 /// What follows from something that was noted.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Consequence {
     /// For the log.
     pub lines: Vec<Line>,
-    /// Consul is there again after it was not; whether it was silent.
-    pub came_back: Option<bool>,
+    /// Consul is there again after it was not, or permits what it has refused.
+    pub came_back: Option<Back>,
     /// Consul is not there any more.
     pub went_away: bool,
 }
@@ -243,13 +155,6 @@ impl Status {
         self.last_answer = Some(SystemTime::now());
         let key = key(request);
         let mut lines = Vec::new();
-        let of_agent = is_of_agent(&request.path);
-        let answering = match (&self.seen, verdict) {
-            (_, Verdict::Failing(reason)) => Seen::Failing(reason.clone()),
-            // The agent answers this by itself, also when it has lost its servers.
-            (Seen::Failing(reason), _) if of_agent => Seen::Failing(reason.clone()),
-            _ => Seen::Answering,
-        };
         match verdict {
             Verdict::Fine => {
                 self.troubles.remove(&key);
@@ -264,10 +169,14 @@ impl Status {
                 self.failed(&reason);
                 self.trouble(key, State::Refused, reason, now);
             }
-            Verdict::Failing(reason) => self.failed(&format!("{key}: {reason}")),
+            Verdict::Failing(words) => {
+                let reason = format!("{key}: {words}");
+                self.failed(&reason);
+                self.trouble(key, State::Failing, reason, now);
+            }
             Verdict::Unreadable(reason) => self.unusable(key, reason, now),
         }
-        self.settle(answering, lines, now)
+        self.settle(Seen::Answering, lines, now)
     }
 
     /// Notes that there was no answer, or none that is HTTP.
@@ -324,7 +233,6 @@ impl Status {
         match &self.seen {
             Seen::Nothing => (State::Unknown, None),
             Seen::Silent(reason) => (State::Unreachable, Some(reason)),
-            Seen::Failing(reason) => (State::Failing, Some(reason)),
             Seen::Answering => {
                 let of = |state| self.troubles.values().find(move |trouble| trouble.state == state);
                 of(State::Failing)
@@ -384,10 +292,15 @@ impl Status {
         let url = &self.url;
         let is_there = |state| matches!(state, State::Reachable | State::Refused);
         if is_there(state) && !is_there(before) {
-            let was_away = matches!(before, State::Unreachable | State::Failing);
-            consequence.came_back = was_away.then_some(before == State::Unreachable);
             self.counters.reconnects += u64::from(self.was_reachable);
         }
+        consequence.came_back = match before {
+            _ if !is_there(state) => None,
+            State::Unreachable => Some(Back::Silence),
+            State::Failing => Some(Back::Fault),
+            State::Refused => Some(Back::Refusal),
+            State::Reachable | State::Unknown | State::Disabled => None,
+        };
         consequence.went_away = !is_there(state);
         let again = if self.was_reachable { " again" } else { "" };
         let line = match state {

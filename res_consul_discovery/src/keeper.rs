@@ -44,6 +44,8 @@ pub(crate) struct Keeper {
     /// What an earlier life left aside is taken away.
     is_swept: bool,
     check_is_lost: bool,
+    /// How often the token had changed when it was registered, and has by now.
+    logins: (u64, u64),
     /// What the check was told last.
     told: Option<Health>,
     /// Consul's question was answered 404.
@@ -72,6 +74,11 @@ impl Keeper {
     /// Whether nothing of ours can be in Consul.
     pub(crate) fn is_gone(&self) -> bool {
         self.placed.is_empty()
+    }
+
+    /// Another token may apply: it has changed so often.
+    pub(crate) fn set_logins(&mut self, logins: u64) {
+        self.logins.1 = logins;
     }
 
     /// Who else has our id.
@@ -141,6 +148,7 @@ impl Keeper {
             found,
             registered: registered.filter(|registered| registered.id == wanted.id),
             check_is_lost: self.check_is_lost,
+            token_is_old: self.logins.0 != self.logins.1,
         }
     }
 
@@ -248,6 +256,7 @@ impl Keeper {
                 self.registered = Some((service.clone(), SystemTime::now()));
                 self.has_registered = true;
                 self.check_is_lost = false;
+                self.logins.0 = self.logins.1;
                 self.notes.registered(service, why);
             }
             Step::Maintain(change) => {

@@ -21,6 +21,8 @@ pub(crate) enum Why {
     Altered,
     /// Its check does not take what we tell.
     CheckLost,
+    /// Another token applies, and the agent still uses the one it was registered with.
+    Login,
 }
 
 /// One request to Consul.
@@ -47,6 +49,8 @@ pub(crate) struct Known<'a> {
     pub registered: Option<&'a Registration>,
     /// The check was not there when it was told.
     pub check_is_lost: bool,
+    /// It was registered with another token.
+    pub token_is_old: bool,
 }
 
 impl Known<'_> {
@@ -63,6 +67,9 @@ impl Known<'_> {
         }
         if self.check_is_lost {
             return Some(Why::CheckLost);
+        }
+        if self.token_is_old {
+            return Some(Why::Login);
         }
         let is_right = self.found.is_some_and(|found| found.is(self.wanted));
         (!is_right).then_some(Why::Altered)
@@ -143,7 +150,7 @@ mod tests {
         found: Option<&Found>,
         registered: Option<&Registration>,
     ) -> Vec<Step> {
-        let known = Known { wanted, found, registered, check_is_lost: false };
+        let known = Known { wanted, found, registered, check_is_lost: false, token_is_old: false };
         known.steps(Passing, &Maintenance::default())
     }
 
@@ -197,7 +204,13 @@ mod tests {
     fn a_node_in_maintenance_is_not_passing_for_a_moment() {
         let mut maintenance = Maintenance::default();
         maintenance.set_drain(true);
-        let known = Known { wanted: &ttl(), found: None, registered: None, check_is_lost: false };
+        let known = Known {
+            wanted: &ttl(),
+            found: None,
+            registered: None,
+            check_is_lost: false,
+            token_is_old: false,
+        };
         let steps = known.steps(Passing, &maintenance);
         let [Step::Register(Why::Start, Critical), Step::Maintain(Change::On(_)), Step::Tell] =
             steps.as_slice()
@@ -220,6 +233,7 @@ mod tests {
             found: Some(&there),
             registered: Some(&ttl()),
             check_is_lost: true,
+            token_is_old: false,
         };
         let steps = known.steps(Warning, &Maintenance::default());
         let register = Step::Register(Why::CheckLost, Warning);

@@ -6,6 +6,7 @@
 use asterisk::cli::{Command, Invocation, Outcome, Output};
 
 use crate::ledger::Registration;
+use crate::note::on_one_line;
 use crate::plan::Row;
 use crate::{MODULE, StasisApp};
 
@@ -70,7 +71,7 @@ fn show_rows(rows: &[(Row, Registration)], output: &mut Output) {
     let width = widest.clamp("Application".len(), WIDTH);
     output.line(format_args!("{:<width$}  {:<22}  In Consul", "Application", "State"));
     for (row, registration) in rows {
-        let name = shown(&row.name);
+        let name = on_one_line(&row.name);
         let registered = match registration {
             Registration::Registered => "registered".to_owned(),
             Registration::Missing(_) if !row.is_active => "-".to_owned(),
@@ -87,13 +88,14 @@ fn show_wish(row: &Row, output: &mut Output) {
         let why = why.map(|why| format!(" (not set: {why})")).unwrap_or_default();
         for (kind, names) in [("allowed", &filter.allowed), ("disallowed", &filter.disallowed)] {
             let all = if kind == "allowed" { "all" } else { "none" };
-            let list = if names.is_empty() { all.to_owned() } else { shown(&names.join(", ")) };
+            let list =
+                if names.is_empty() { all.to_owned() } else { on_one_line(&names.join(", ")) };
             output.line(format_args!("  {:<19}{list}{why}", format!("events {kind}:")));
         }
     }
     for (source, why) in &row.sources {
         let why = why.map(|why| format!(" (missing: {why})")).unwrap_or_default();
-        output.line(format_args!("  {:<19}{}{why}", "subscription:", shown(source)));
+        output.line(format_args!("  {:<19}{}{why}", "subscription:", on_one_line(source)));
     }
 }
 
@@ -109,10 +111,4 @@ fn summarize(module: &StasisApp, prefix: &str, rows: &[(Row, Registration)], out
     if let Some(reason) = module.registrar().trouble() {
         output.line(format_args!("Consul's agent: {reason}"));
     }
-}
-
-/// A text of Consul's on one line of the console.
-fn shown(text: &str) -> String {
-    let visible = |character: char| if character.is_control() { '\u{fffd}' } else { character };
-    text.chars().map(visible).collect()
 }

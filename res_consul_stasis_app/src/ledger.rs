@@ -35,6 +35,10 @@ pub(crate) struct Ledger {
     /// What the agent has by ids, and the name it has it under; none where it is not as it should
     /// be.
     present: BTreeMap<String, Option<String>>,
+    /// Ids that were registered with a token that does not apply any more, which the agent still uses
+    /// for them.
+    stale: BTreeSet<String>,
+    logins: u64,
     /// Ids of which the two differ, and for which a request may be made now.
     to_do: BTreeSet<String>,
     /// Ids of requests under way.
@@ -102,6 +106,8 @@ impl Ledger {
             phase: Phase::Off,
             wanted: BTreeMap::new(),
             present: BTreeMap::new(),
+            stale: BTreeSet::new(),
+            logins: 0,
             to_do: BTreeSet::new(),
             under_way: BTreeSet::new(),
             refused: BTreeMap::new(),
@@ -122,12 +128,15 @@ impl Ledger {
         }
     }
 
-    /// The keys are known and their applications created, so what else there is may go.
-    pub(crate) fn settle(&mut self) {
-        if matches!(self.phase, Phase::Starting(_)) {
+    /// The keys are known and their applications created, so what else there is may go. Whether
+    /// that is new.
+    pub(crate) fn settle(&mut self) -> bool {
+        let is_new = matches!(self.phase, Phase::Starting(_));
+        if is_new {
             self.phase = Phase::Running;
             self.sort_all();
         }
+        is_new
     }
 
     /// The module is off: all is to go.
@@ -159,6 +168,14 @@ impl Ledger {
     /// How many services are left with the agent, as far as is known.
     pub(crate) fn left(&self) -> usize {
         self.present.len()
+    }
+
+    /// The token has changed so often. If that is more than before, all is registered again.
+    pub(crate) fn set_logins(&mut self, logins: u64) {
+        if std::mem::replace(&mut self.logins, logins) != logins {
+            self.stale = self.present.keys().cloned().collect();
+            self.sort_all();
+        }
     }
 
     pub(crate) fn want(&mut self, id: String, name: &str) {
@@ -252,6 +269,7 @@ impl Ledger {
                 self.under_way.remove(&id);
                 self.reached();
                 self.present.insert(id.clone(), Some(name));
+                self.stale.remove(&id);
                 self.sort(id);
                 self.all_is_well()
             }
@@ -279,6 +297,7 @@ impl Ledger {
         });
         let lost = lost.count();
         self.present = listing;
+        self.stale.retain(|id| self.present.contains_key(id));
         if self.phase == Phase::Starting(None) {
             self.phase = Phase::Starting(Some(now + LEFTOVERS));
         }
@@ -361,7 +380,9 @@ impl Ledger {
     /// Puts an id where it belongs: to do, or not.
     fn sort(&mut self, id: String) {
         let differs = match (self.wanted.get(&id), self.present.get(&id)) {
-            (Some(name), present) => present.and_then(Option::as_ref) != Some(name),
+            (Some(name), present) => {
+                present.and_then(Option::as_ref) != Some(name) || self.stale.contains(&id)
+            }
             (None, Some(_)) => !matches!(self.phase, Phase::Starting(_)),
             (None, None) => false,
         };

@@ -71,8 +71,10 @@ impl Orders {
         self.change(|newest| newest.keys = None);
     }
 
-    pub(crate) fn is_ending(&self) -> bool {
-        self.newest().end.is_some()
+    /// Whether what is under way may be of no use any more.
+    pub(crate) fn has_news(&self) -> bool {
+        let newest = self.newest();
+        newest.end.is_some() || newest.settings.is_some() || newest.keys.is_some()
     }
 
     /// Waits for the next order, [`Order::Look`] at `look_at`.
@@ -110,17 +112,17 @@ mod tests {
     fn the_newest_counts_and_the_end_goes_first() {
         let (orders, now) = (Orders::default(), Instant::now());
         assert_eq!(orders.wait(now), Order::Look);
+        assert!(!orders.has_news());
         orders.keys(keys("old"));
         orders.keys(keys("new"));
+        assert!(orders.has_news());
         let settings = Settings { enabled: true, prefix: "a/".to_owned() };
         orders.settings(settings.clone());
         assert_eq!(orders.wait(now), Order::Settings(settings));
         assert_eq!(orders.wait(now), Order::Keys(keys("new")));
         assert_eq!(orders.wait(now), Order::Look);
         orders.keys(keys("late"));
-        assert!(!orders.is_ending());
         orders.end(End::Exit);
-        assert!(orders.is_ending());
         assert_eq!(orders.wait(now), Order::End(End::Exit));
         assert_eq!(orders.wait(now), Order::End(End::Exit));
     }

@@ -6,7 +6,7 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use asterisk::consul::{Client, Method, NoAnswer, Response};
+use asterisk::consul::{Client, Method, NoAnswer, Response, logins};
 use asterisk::thread::{Thread, spawn};
 
 use crate::ledger::{Failure, Ledger, Listing, Next, Registration, Task};
@@ -14,7 +14,7 @@ use crate::service::{REGISTER, Services};
 
 /// Requests at a time. An agent writes each registration to its disk, which takes milliseconds;
 /// three at a time are nearly three times as fast.
-const LINES: usize = 3;
+const LINES: usize = 8;
 
 /// What a request that was interrupted may take to end.
 const INTERRUPTED: Duration = Duration::from_secs(1);
@@ -51,7 +51,9 @@ impl Registrar {
 
     /// The applications are all there.
     pub(crate) fn settle(&self) {
-        self.change(Ledger::settle);
+        if self.ledger().settle() {
+            self.changed.notify_all();
+        }
     }
 
     /// Deregisters all, and then asks nothing any more until [`Registrar::begin`].
@@ -95,6 +97,9 @@ impl Registrar {
     fn serve(&self, client: &Client) {
         while let Some(task) = self.wait() {
             let result = self.ask(client, &task);
+            if task == Task::List {
+                self.ledger().set_logins(logins());
+            }
             let note = self.ledger().done(task, result, Instant::now());
             self.changed.notify_all();
             if let Some(note) = note {

@@ -10,8 +10,13 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use crate::note::shortened;
+
 /// The kinds of event source that ARI knows.
 const SCHEMES: [&str; 4] = ["channel:", "bridge:", "endpoint:", "deviceState:"];
+
+/// The most unknown members that are named.
+const WARNINGS: usize = 5;
 
 /// What an application is to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,7 +59,13 @@ pub(crate) struct Read {
 /// Reads a value.
 pub(crate) fn read(value: &[u8]) -> Read {
     let mut warnings = Vec::new();
-    match wish(value, &mut warnings) {
+    let wish = wish(value, &mut warnings);
+    if warnings.len() > WARNINGS {
+        let more = warnings.len() - WARNINGS;
+        warnings.truncate(WARNINGS);
+        warnings.push(format!("{more} more unknown members"));
+    }
+    match wish {
         Ok(wish) => Read { wish, error: None, warnings },
         Err(error) => Read { error: Some(error), ..Read::default() },
     }
@@ -80,7 +91,7 @@ fn members_of(members: Map<String, Value>, warnings: &mut Vec<String>) -> Result
         match name.as_str() {
             "events" => wish.filter = filter(value, warnings)?,
             "subscriptions" => wish.sources = sources(value)?,
-            _ => warnings.push(format!("unknown member '{name}'")),
+            _ => warnings.push(format!("unknown member '{}'", shortened(&name))),
         }
     }
     Ok(wish)
@@ -98,7 +109,7 @@ fn filter(value: Value, warnings: &mut Vec<String>) -> Result<Option<Filter>, St
             "allowed" => &mut filter.allowed,
             "disallowed" => &mut filter.disallowed,
             _ => {
-                warnings.push(format!("unknown member 'events.{name}'"));
+                warnings.push(format!("unknown member 'events.{}'", shortened(&name)));
                 continue;
             }
         };
@@ -122,8 +133,8 @@ fn event_name(value: Value, what: &str, warnings: &mut Vec<String>) -> Result<St
                 }
                 None => return Err(format!("{what} has no member 'type'")),
             };
-            let unknown = members.keys().map(|member| format!("unknown member '{what}.{member}'"));
-            warnings.extend(unknown);
+            let unknown = |member| format!("unknown member '{what}.{}'", shortened(member));
+            warnings.extend(members.keys().map(|member| unknown(member)));
             name
         }
         other => {
@@ -146,7 +157,8 @@ fn sources(value: Value) -> Result<BTreeSet<String>, String> {
         if !SCHEMES.iter().any(|scheme| source.starts_with(scheme)) {
             let known = SCHEMES.join(" ");
             return Err(format!(
-                "subscriptions[{index}] = '{source}' must begin with one of {known}"
+                "subscriptions[{index}] = '{}' must begin with one of {known}",
+                shortened(&source)
             ));
         }
         sources.insert(source);
@@ -285,5 +297,15 @@ mod tests {
         );
         assert_eq!(read.wish.filter.unwrap().allowed, ["Dial"]);
         assert_eq!(read.error, None);
+    }
+
+    #[test]
+    fn a_value_cannot_flood_the_log() {
+        let members: Vec<String> = (0..100).map(|number| format!("\"m{number}\":1")).collect();
+        let read = read(format!("{{{}}}", members.join(",")).as_bytes());
+        assert_eq!(read.warnings.len(), WARNINGS + 1);
+        assert_eq!(read.warnings[WARNINGS], "95 more unknown members");
+        let value = format!("{{\"subscriptions\":[\"{}\"]}}", "x".repeat(100_000));
+        assert!(error_of(value.as_bytes()).len() < 250);
     }
 }

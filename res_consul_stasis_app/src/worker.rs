@@ -161,8 +161,14 @@ impl Worker {
         for note in notes {
             note.log();
         }
-        self.carry_out(hands);
-        self.registrar.settle();
+        self.go_on(hands);
+    }
+
+    /// Does what there is to do. Once that is all, services of no application may go.
+    fn go_on(&self, hands: &mut Hands) {
+        if self.carry_out(hands) && self.state().is_known {
+            self.registrar.settle();
+        }
     }
 
     /// Another ARI client takes a name over without a word to us.
@@ -200,13 +206,14 @@ impl Worker {
         }
     }
 
-    /// Does what there is to do now. The plan is not locked meanwhile: a handler of the host may
-    /// wait for whoever shows it.
-    fn carry_out(&self, hands: &mut Hands) {
+    /// Does what there is to do now, and tells whether that was all: what is new goes before, for
+    /// the host takes its time over many applications, and a key may be back before its end. The
+    /// plan is not locked meanwhile: a handler of the host may wait for whoever shows it.
+    fn carry_out(&self, hands: &mut Hands) -> bool {
         let names = self.state().plan.names();
         for name in names {
-            if self.orders.is_ending() && !hands.is_ending {
-                return;
+            if self.orders.has_news() && !hands.is_ending {
+                return false;
             }
             loop {
                 let step = self.state().plan.next(&name, Instant::now());
@@ -223,6 +230,7 @@ impl Worker {
                 hands.subscribed.remove(&name);
             }
         }
+        true
     }
 
     fn take(&self, hands: &mut Hands, name: &str, step: &Step) -> Outcome {

@@ -37,6 +37,18 @@ impl Method {
 #[error("{0}")]
 pub struct NoAnswer(String);
 
+/// How often another token has come to apply. Consul's agent goes on to use, for a service, the token
+/// it was registered with: services of ours are registered again when this changes. Does not wait;
+/// any thread.
+#[must_use]
+pub fn logins() -> u64 {
+    // SAFETY: a status of zeroes is one that tells nothing.
+    let mut status: sys::ast_consul_status = unsafe { std::mem::zeroed() };
+    // SAFETY: memory for a status; what is not told leaves it as it is.
+    unsafe { sys::ast_consul_get_status(&raw mut status) };
+    status.logins
+}
+
 /// A line to Consul (`struct ast_consul_client`). Its requests are made in turn, on a thread of
 /// `res_consul`; the caller waits, so the thread must be one of the module's own.
 pub struct Client {

@@ -12,7 +12,7 @@ mod watch;
 
 use std::fmt::Write;
 
-pub use client::{Client, Method, NoAnswer};
+pub use client::{Client, Method, NoAnswer, logins};
 pub use watch::Watch;
 
 /// An answer of Consul, of any status.

@@ -23,6 +23,10 @@ pub struct Action {
     pub run: fn(&Request<'_>) -> Answer,
 }
 
+/// The help of an action whose documentation the host has not read. Without any it would warn of
+/// that, twice for each.
+const UNREAD: &CStr = c"Its help is there after the next start of Asterisk";
+
 /// What was asked.
 #[derive(Debug)]
 pub struct Request<'a> {
@@ -66,16 +70,19 @@ impl Actions {
             let authority = c_int::try_from(sys::EVENT_FLAG_SYSTEM).unwrap_or_default();
             // SAFETY: the loader has set the module before it calls load.
             let module = unsafe { sys::shim_module_self() };
-            // SAFETY: the name outlives its registration, of which the host keeps the pointer; without
-            // texts the help is looked up in the documentation.
+            // SAFETY: NUL-terminated; copied into a query.
+            let is_documented = unsafe { sys::shim_action_is_documented(name.as_ptr()) } != 0;
+            let synopsis = if is_documented { ptr::null() } else { UNREAD.as_ptr() };
+            // SAFETY: the name outlives its registration, of which the host keeps the pointer; the
+            // synopsis is copied, and without one the help is that of the documentation.
             let result = unsafe {
                 sys::ast_manager_register2(
                     name.as_ptr(),
                     authority,
                     Some(receive),
                     module,
-                    ptr::null(),
-                    ptr::null(),
+                    synopsis,
+                    c"".as_ptr(),
                 )
             };
             if result != 0 {

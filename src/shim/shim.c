@@ -16,6 +16,8 @@
 #include "asterisk/stasis_app.h"
 #include "asterisk/strings.h"
 #include "asterisk/utils.h"
+#include "asterisk/xml.h"
+#include "asterisk/xmldoc.h"
 
 #include "shim.h"
 
@@ -24,6 +26,19 @@
 struct ast_module *shim_module_self(void)
 {
 	return AST_MODULE_SELF;
+}
+
+int shim_action_is_documented(const char *name)
+{
+#ifdef AST_XML_DOCS
+	struct ast_xml_xpath_results *found = ast_xmldoc_query("/docs/manager[@name='%s']", name);
+
+	if (found) {
+		ast_xml_xpath_results_free(found);
+		return 1;
+	}
+#endif
+	return 0;
 }
 
 int shim_fully_booted(void)

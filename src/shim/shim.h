@@ -38,6 +38,9 @@ struct ast_module *shim_module_self(void);
 int shim_fully_booted(void);
 int shim_debug_at_least(int level);
 
+/* Whether the host has read documentation of an AMI action with this name. */
+int shim_action_is_documented(const char *name);
+
 /* An object without a lock, tagged so that REF_DEBUG's log names us. */
 void *shim_ao2_alloc(size_t size, void (*destructor)(void *));
 int shim_ao2_ref(void *object, int delta);

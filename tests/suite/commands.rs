@@ -134,7 +134,7 @@ fn a_wrong_use_shows_the_usage(version: Version) {
 }
 
 /// What a Tab at the end of `line` offers.
-fn completed(asterisk: &Asterisk, line: &str) -> Vec<String> {
+pub(crate) fn completed(asterisk: &Asterisk, line: &str) -> Vec<String> {
     let begun = line.rsplit(' ').next().unwrap_or_default();
     let answer = asterisk.cli(&format!("_command matchesarray \"{line}\" \"{begun}\""));
     let mut words: Vec<String> =

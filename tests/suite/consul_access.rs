@@ -16,7 +16,8 @@ on_each_version!(
     an_unknown_token_is_told_of_once_and_heals_with_another,
     a_token_without_rights_heals_when_its_policy_gives_them,
     a_token_file_is_read_again_when_its_token_is_refused,
-    a_rotated_token_takes_the_registration_along,
+    a_token_that_is_rotated_is_followed_without_a_reload,
+    what_an_old_token_has_registered_goes_with_the_new_one,
 );
 
 /// The policy as `docs/consul.md` has it.
@@ -193,8 +194,8 @@ fn a_token_file_is_read_again_when_its_token_is_refused(version: Version) {
     }
 }
 
-fn a_rotated_token_takes_the_registration_along(version: Version) {
-    let consul = closed();
+/// A node whose token is in a file, and was registered with a token that is revoked by now.
+fn rotated(version: Version, consul: &Consul) -> Asterisk {
     let (old, new) = (consul.policy_token(documented()), consul.policy_token(documented()));
     let conf = ConsulConf::new(consul.port());
     let asterisk = node(version, &amqp(), &conf).start();
@@ -202,35 +203,51 @@ fn a_rotated_token_takes_the_registration_along(version: Version) {
     asterisk.write_conf("consul.conf", &conf.consul("token_file", &file).text());
     asterisk.write_conf("token", &old);
     load_all(&asterisk);
-    wait_status(&consul, asterisk.entity_id(), "passing");
+    wait_status(consul, asterisk.entity_id(), "passing");
     consul.kv_put("applications/before", "");
-    wait_app(&consul, &asterisk, "before");
+    wait_app(consul, &asterisk, "before");
+    wait_catalog(consul, "before", "be there", |_, count| count == 1);
 
     asterisk.write_conf("token", &new);
     consul.revoke_token(&old);
+    asterisk
+}
+
+/// Waits for what the catalog, which all other nodes see, has of a service.
+#[track_caller]
+fn wait_catalog(consul: &Consul, name: &str, what: &str, fits: impl Fn(&str, usize) -> bool) {
+    eventually(&format!("{name} to {what} in the catalog"), seconds(25), || {
+        let found = consul.health(name);
+        let text = json!(found).to_string();
+        if fits(&text, found.len()) { Ok(()) } else { Err(text) }
+    });
+}
+
+fn a_token_that_is_rotated_is_followed_without_a_reload(version: Version) {
+    let consul = closed();
+    let asterisk = rotated(version, &consul);
     consul.kv_put("applications/after", "");
     wait_exactly(&consul, &asterisk, &["after", "before"]);
-    // The agent writes into the catalog with the token that something was registered with: what
-    // comes, changes and goes there proves that this is the new one.
-    let wait_catalog = |what: &str, name: &str, fits: &dyn Fn(&str, usize) -> bool| {
-        eventually(what, seconds(25), || {
-            let found = consul.health(name);
-            let text = json!(found).to_string();
-            if fits(&text, found.len()) { Ok(()) } else { Err(text) }
-        });
-    };
+    let is_in = |text: &str, _| text.contains("_service_maintenance");
     asterisk.cli("discovery set maintenance on");
-    wait_catalog("the maintenance in the catalog", "asterisk", &|text, _| {
-        text.contains("_service_maintenance")
-    });
+    wait_catalog(&consul, "asterisk", "be in maintenance", is_in);
     asterisk.cli("discovery set maintenance off");
-    wait_catalog("its end in the catalog", "asterisk", &|text, _| {
-        !text.contains("_service_maintenance")
-    });
-    consul.kv_delete("applications/before");
-    wait_catalog("the end of an application in the catalog", "before", &|_, count| count == 0);
-    crate::fleet::unload_all(&asterisk);
-    wait_catalog("the end of the other", "after", &|_, count| count == 0);
-    wait_catalog("the end of the node", "asterisk", &|_, count| count == 0);
+    wait_catalog(&consul, "asterisk", "be out of maintenance", |text, _| !is_in(text, 0));
+    wait_consul(&asterisk, "reachable");
     assert!(lines_with(&asterisk, 0, "refuses the token").len() <= 1);
+    crate::fleet::unload_all_in_time(&asterisk);
+}
+
+/// The agent writes into the catalog with the token that something was registered with. With one
+/// that is revoked, nothing changes there any more, and it never goes.
+fn what_an_old_token_has_registered_goes_with_the_new_one(version: Version) {
+    let consul = closed();
+    let asterisk = rotated(version, &consul);
+    consul.kv_put("applications/after", "");
+    wait_exactly(&consul, &asterisk, &["after", "before"]);
+    consul.kv_delete("applications/before");
+    wait_catalog(&consul, "before", "be gone", |_, count| count == 0);
+    crate::fleet::unload_all(&asterisk);
+    wait_catalog(&consul, "after", "be gone", |_, count| count == 0);
+    wait_catalog(&consul, "asterisk", "be gone", |_, count| count == 0);
 }

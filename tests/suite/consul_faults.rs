@@ -17,6 +17,7 @@ use crate::pair::{self, AmqpConf};
 
 on_each_version!(
     a_network_that_fails_in_every_way_leaves_the_right_state_and_never_spins,
+    connections_that_are_cut_again_and_again_make_no_storm,
     an_unload_takes_no_time_whatever_the_network_does,
     an_agent_that_is_frozen_or_swallows_connects_holds_up_no_unload,
     a_reload_ends_what_is_in_flight_at_once,
@@ -169,6 +170,30 @@ fn a_network_that_fails_in_every_way_leaves_the_right_state_and_never_spins(vers
         consul.kv_put("applications/one", "");
         remote.wait_exactly(&persistent);
     }
+    unload_all_in_time(asterisk);
+}
+
+fn connections_that_are_cut_again_and_again_make_no_storm(version: Version) {
+    let remote = Remote::start(version);
+    let Remote { asterisk, consul, proxy, .. } = &remote;
+    consul.kv_put("applications/one", "");
+    remote.wait_exactly(&["one"]);
+    let (before, mark, since) = (Effort::so_far(&remote), asterisk.log_mark(), Instant::now());
+    for round in 0..40 {
+        proxy.cut();
+        consul.kv_put("applications/one", round.to_string());
+        elapse(Duration::from_millis(100));
+    }
+    let later = Effort::so_far(&remote);
+    let connections = later.connections - before.connections;
+    assert!(connections < 120, "{connections} connections in {:?}", since.elapsed());
+    let tries = later.tries - before.tries;
+    assert!(tries < 120, "{tries} tries in {:?}", since.elapsed());
+    let told = lines_with(asterisk, mark, "WARNING[").len();
+    assert!(told < 20, "{told} warnings in {:?}\n{}", since.elapsed(), &asterisk.log()[mark..]);
+    consul.kv_delete("applications/one");
+    consul.kv_put("applications/two", "");
+    remote.wait_exactly(&["two"]);
     unload_all_in_time(asterisk);
 }
 

@@ -9,19 +9,20 @@ use std::time::Instant;
 use rig::{Consul, Proxy, Version, eventually, seconds};
 
 use crate::fleet::{
-    APPS, CONSUL, ConsulConf, Fleet, apps, consul_counter, elapse, registered_apps, reload,
-    unload_all_in_time, wait_consul,
+    CONSUL, ConsulConf, Fleet, MODULES, apps, assert_all_gone, consul_counter, elapse,
+    registered_apps, reload, unload, unload_all_in_time, wait_consul,
 };
 
 on_each_version!(
     keys_that_are_put_changed_and_deleted_are_followed,
-    two_thousand_keys_at_once_are_there_in_seconds_and_gone_in_seconds,
+    two_thousand_keys_at_once_are_there_and_gone,
     an_agent_restored_from_an_older_state_is_followed_backwards,
     keys_beside_the_prefix_make_no_storm_of_requests,
 );
 
 fn keys_that_are_put_changed_and_deleted_are_followed(version: Version) {
-    let fleet = Fleet::start(version);
+    let short = |conf: ConsulConf| conf.consul("watch_wait", "2s");
+    let fleet = Fleet::with(version, Consul::start(), short);
     let Fleet { consul, asterisk, .. } = &fleet;
     let exactly = |names: &[&str]| crate::fleet::wait_exactly(consul, asterisk, names);
     consul.kv_put("applications/a", "");
@@ -52,21 +53,23 @@ fn keys_that_are_put_changed_and_deleted_are_followed(version: Version) {
     // Below a prefix without any key.
     consul.kv_put("applications/e", "");
     exactly(&["e"]);
+    // Of this Consul does not tell a query that waits, if keys below its prefix were deleted before:
+    // the index goes back. It is seen when the wait is over.
     consul.kv_delete_tree("");
     exactly(&[]);
     asterisk.assert_alive();
 }
 
-fn two_thousand_keys_at_once_are_there_in_seconds_and_gone_in_seconds(version: Version) {
+fn two_thousand_keys_at_once_are_there_and_gone(version: Version) {
     let fleet = Fleet::start(version);
     let Fleet { consul, asterisk, .. } = &fleet;
     let pairs: Vec<(String, String)> =
         (0..2000).map(|number| (format!("applications/app-{number}"), String::new())).collect();
     // Each application that begins or ends is told to all others there are, by Asterisk itself: the
-    // time goes with the square of their number, and depends on what else the machine does.
+    // time goes with the square of their number, and is the same where ARI creates them.
     let wait_count = |wanted: usize| {
         let (since, spent) = (Instant::now(), asterisk.process().cpu_time());
-        eventually(&format!("{wanted} applications, in both"), seconds(60), || {
+        eventually(&format!("{wanted} applications, in both"), seconds(120), || {
             let count = apps(asterisk).len();
             if count != wanted {
                 return Err(format!("{count} in Asterisk"));
@@ -79,24 +82,16 @@ fn two_thousand_keys_at_once_are_there_in_seconds_and_gone_in_seconds(version: V
     };
     consul.kv_put_many(&pairs);
     wait_count(2000);
-    consul.kv_delete_tree("applications/app-1");
-    wait_count(2000 - 1111);
     consul.kv_delete_tree("applications/");
     wait_count(0);
     consul.kv_put_many(&pairs[..300]);
     wait_count(300);
     // Also an unload takes them all away.
-    crate::fleet::unload(asterisk, APPS);
-    wait_count(0);
-    unload_rest(&fleet);
-}
-
-/// Ends what is left after the module of applications.
-fn unload_rest(fleet: &Fleet) {
-    for module in [crate::fleet::DISCOVERY, CONSUL, crate::fleet::AMQP] {
-        crate::fleet::unload(&fleet.asterisk, module);
+    for module in MODULES.into_iter().rev() {
+        unload(asterisk, module);
     }
-    crate::fleet::assert_all_gone(&fleet.asterisk);
+    assert_eq!(registered_apps(consul, asterisk), [""; 0]);
+    assert_all_gone(asterisk);
 }
 
 fn an_agent_restored_from_an_older_state_is_followed_backwards(version: Version) {

@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 
 use rig::wait::poll;
 use rig::{Asterisk, Call, Consul, Proxy, Version, eventually, seconds};
+use serde_json::json;
 
 use crate::fleet::{CONSUL, DISCOVERY, node, wait_gone, wait_status};
 use crate::member::{
     Member, quick, register, statuses, unregister, wait_maintenance, wait_no_maintenance,
+    wait_output,
 };
 
 on_each_version!(
@@ -21,6 +23,7 @@ on_each_version!(
     a_graceful_stop_that_is_aborted_takes_its_maintenance_back,
     an_operators_maintenance_outlives_a_stop_that_is_aborted,
     a_graceful_stop_can_be_without_maintenance,
+    a_stop_when_convenient_ends_deregistered,
     a_graceful_restart_ends_registered,
     core_stop_now_and_sigterm_deregister,
     what_a_crash_in_a_graceful_stop_left_is_taken_back,
@@ -30,7 +33,7 @@ on_each_version!(
 /// What a stop may take, of which Asterisk itself waits some seconds.
 const STOP: Duration = seconds(15);
 
-pub(crate) const STOPPING: &str = "Asterisk: stopping when the last call has ended";
+const STOPPING: &str = "Asterisk: stopping when the last call has ended";
 
 /// A command that goes on until it is aborted, or Asterisk has ended. Nobody reads its answer.
 struct Begun(#[allow(dead_code, reason = "held open")] UnixStream);
@@ -172,10 +175,10 @@ fn an_operators_maintenance_outlives_a_stop_that_is_aborted(version: Version) {
 fn looks(member: &Member, count: usize) {
     let id = member.id();
     for _ in 0..count {
-        let body = serde_json::json!({"Status": "passing", "Output": "by hand"});
+        let body = json!({"Status": "passing", "Output": "by hand"});
         let path = format!("/v1/agent/check/update/service:{id}");
         member.consul.request("PUT", &path, Some(&body)).ok();
-        crate::member::wait_output(&member.consul, id, "passing", "is up");
+        wait_output(&member.consul, id, "passing", "is up");
     }
 }
 
@@ -193,6 +196,20 @@ fn a_graceful_stop_can_be_without_maintenance(version: Version) {
     });
     assert!(status.success(), "{status}");
     assert!(seen.iter().eq(["gone", "passing"]), "{seen:?}");
+}
+
+/// Of such a stop a module learns when the last call has ended, and new ones come until then.
+fn a_stop_when_convenient_ends_deregistered(version: Version) {
+    let member = Member::start(version);
+    let (consul, asterisk, id) = (&member.consul, &member.asterisk, member.id());
+    let (call, _) = live_call(asterisk, seconds(4));
+    let _stop = begin(asterisk, "core stop when convenient");
+    let (seen, ()) = statuses(consul, id, || looks(&member, 2));
+    assert!(seen.iter().eq(["passing"]), "{seen:?}");
+    call.wait(seconds(20));
+    let status = asterisk.process().wait(STOP);
+    assert!(status.success(), "{status}");
+    assert_eq!(consul.services().len(), 0);
 }
 
 fn a_graceful_restart_ends_registered(version: Version) {

@@ -7,6 +7,7 @@ use rig::ami::Block;
 use rig::{Ami, Asterisk, Call, Consul, Proxy, Version, eventually, seconds};
 use serde_json::json;
 
+use crate::commands::completed;
 use crate::fleet::{DISCOVERY, load, node, reload, unload, wait_status};
 use crate::member::{
     Member, quick, register, statuses, unregister, wait_maintenance, wait_no_maintenance,
@@ -68,9 +69,14 @@ fn the_command_sets_it_and_takes_it_back(version: Version) {
         let answer = asterisk.cli(wrong);
         assert!(answer.contains(usage), "{wrong}: {answer}");
     }
+    let offers = |line: &str| completed(asterisk, line);
+    assert_eq!(offers("discovery "), ["drain", "set", "show", "undrain"]);
+    assert_eq!(offers("discovery show st"), ["status"]);
+    assert_eq!(offers("discovery set maintenance "), ["off", "on"]);
+    assert_eq!(offers("discovery set maintenance on "), [""; 0]);
+    assert_eq!(offers("discovery drain "), ["stop"]);
     assert_eq!(consul.maintenance_of(id), None);
-    let complaints = asterisk.complaints();
-    assert_eq!(complaints, [""; 0]);
+    assert_eq!(asterisk.complaints(), [""; 0]);
     unregister(asterisk);
     assert!(asterisk.cli("discovery show status").contains("No such command"));
     asterisk.assert_alive();

@@ -106,8 +106,12 @@ fn event_filters_are_obeyed_and_changed_while_a_call_goes_on(version: Version) {
     consumer.drain();
     change("two");
     let messages = until_marked(&ari, &consumer, "two");
-    let came = kinds(&messages);
-    assert!(came.contains(&"ChannelCallerId") && !came.contains(&"ChannelVarset"), "{came:?}");
+    assert!(!kinds(&messages).contains(&"ChannelVarset"), "{:?}", kinds(&messages));
+    // On 16 this one goes another way, and may come after the mark.
+    if !kinds(&messages).contains(&"ChannelCallerId") {
+        let is_it = |message: &Message| message.name() == "ChannelCallerId";
+        consumer.next_where("ChannelCallerId", seconds(10), is_it);
+    }
 
     fleet.consul.kv_put("applications/demo", "");
     wait_shown(&ari, "no filter", has("events_disallowed", &[]));

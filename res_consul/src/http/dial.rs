@@ -18,8 +18,7 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver as UreqResolver}
 use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
 
 use super::stream::{Stream, Timed};
-use super::wire::Setup;
-use super::{Cutter, Fault, Resolver, Turn};
+use super::{Cutter, Fault, Resolver, Setup, Turn};
 
 /// Addresses of one name that are tried.
 const MOST_ADDRESSES: usize = 8;

@@ -11,15 +11,19 @@ mod cutter;
 mod dial;
 mod fault;
 mod path;
+mod request;
 mod resolve;
+mod setup;
 mod stream;
 mod wire;
 
 pub(crate) use cutter::{Cutter, Turn};
 pub(crate) use fault::Fault;
 pub(crate) use path::{can_carry, check, encoded_path, is_of_agent, named};
+pub(crate) use request::{Method, Reply, Request};
 pub(crate) use resolve::Resolver;
-pub(crate) use wire::{Method, Reply, Request, Setup, Wire};
+pub(crate) use setup::Setup;
+pub(crate) use wire::Wire;
 
 #[cfg(test)]
 mod tests;

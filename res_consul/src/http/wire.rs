@@ -1,166 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 The Constellation developers
 
-//! Requests to Consul, and the settings they are made with.
+//! Requests to Consul and their answers.
 
-use std::fmt;
 use std::io::Read;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use asterisk::consul::encoded;
 use asterisk::secret::Secret;
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use ureq::Agent;
 use ureq::http::HeaderValue;
 
 use super::dial::{Dialler, Nowhere};
-use super::{Cutter, Fault, Resolver, Turn, is_of_agent};
-use crate::config::{Scheme, Settings, TokenSource, valid_token};
-
-/// Between two readings of `token_file`.
-const TOKEN_REST: Duration = Duration::from_secs(3);
+use super::{Cutter, Fault, Method, Reply, Request, Resolver, Setup, Turn, is_of_agent};
 
 /// A connection that was idle for longer is not used again.
 const MOST_IDLE: Duration = Duration::from_secs(15);
 
 /// Read at a time from an answer.
 const PIECE: usize = 16 * 1024;
-
-type Tls = (Arc<ClientConfig>, ServerName<'static>);
-
-/// The settings of one load or reload, with what is made of them when it is first needed: on a
-/// thread of ours, for making a TLS client is not for Asterisk's.
-pub(crate) struct Setup {
-    settings: Settings,
-    tls: OnceLock<Result<Option<Tls>, String>>,
-    token: Mutex<Token>,
-}
-
-struct Token {
-    value: Option<Secret>,
-    read: Option<Instant>,
-}
-
-impl Setup {
-    pub(crate) fn new(settings: Settings) -> Self {
-        let token = Token { value: settings.consul.token.clone(), read: None };
-        Self { settings, tls: OnceLock::new(), token: Mutex::new(token) }
-    }
-
-    pub(crate) fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    /// What TLS needs; none without TLS.
-    pub(super) fn tls(&self) -> Result<Option<Tls>, String> {
-        let consul = &self.settings.consul;
-        let make = || match consul.scheme {
-            Scheme::Http => Ok(None),
-            Scheme::Https => {
-                let name = asterisk::tls::server_name(&consul.host)?;
-                Ok(Some((Arc::new(asterisk::tls::client_config(&consul.tls)?), name)))
-            }
-        };
-        self.tls.get_or_init(make).clone()
-    }
-
-    fn held(&self) -> MutexGuard<'_, Token> {
-        self.token.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn token(&self) -> Option<Secret> {
-        self.held().value.clone()
-    }
-
-    /// Reads `token_file` again, if there is one and it was not read a moment ago. Whether there is
-    /// another token now than `refused`.
-    pub(crate) fn renew_token(&self, refused: Option<&Secret>) -> bool {
-        let TokenSource::File(path) = &self.settings.consul.token_source else {
-            return false;
-        };
-        let mut held = self.held();
-        if held.read.is_none_or(|read| read.elapsed() >= TOKEN_REST) {
-            held.read = Some(Instant::now());
-            // A file that cannot be read, or not yet, leaves the token as it is: the refusal is
-            // what the operator is told of.
-            let text = std::fs::read_to_string(path).unwrap_or_default();
-            if let Ok(token) = valid_token(text.lines().next().unwrap_or_default()) {
-                held.value = Some(token);
-            }
-        }
-        held.value.as_ref() != refused
-    }
-}
-
-/// How a request is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Method {
-    Get,
-    Put,
-    Post,
-    Delete,
-}
-
-impl Method {
-    pub(crate) fn parse(name: &str) -> Option<Self> {
-        let known = [Self::Get, Self::Put, Self::Post, Self::Delete];
-        known.into_iter().find(|method| method.name() == name)
-    }
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Get => "GET",
-            Self::Put => "PUT",
-            Self::Post => "POST",
-            Self::Delete => "DELETE",
-        }
-    }
-}
-
-impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// A request.
-#[derive(Debug, Clone)]
-pub(crate) struct Request {
-    pub(crate) method: Method,
-    /// From `/v1/` on, with its query, percent-encoded.
-    pub(crate) path: String,
-    pub(crate) body: Option<Vec<u8>>,
-    /// How long Consul may take to answer beyond what any request may.
-    pub(crate) wait: Duration,
-    /// The most bytes of an answer.
-    pub(crate) limit: usize,
-}
-
-impl Request {
-    /// How messages name it.
-    pub(crate) fn named(&self) -> String {
-        format!("{} {}", self.method, super::named(&self.path))
-    }
-}
-
-/// An answer, of any status.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Reply {
-    pub(crate) status: u16,
-    /// `X-Consul-Index` as it came.
-    pub(crate) index: Option<String>,
-    /// Consul says that the token may not see all there is, and there is nothing else.
-    pub(crate) is_hidden: bool,
-    pub(crate) body: Vec<u8>,
-}
-
-impl Reply {
-    pub(crate) fn is_success(&self) -> bool {
-        (200..300).contains(&self.status)
-    }
-}
 
 /// The connection of one thread, kept alive between its requests; good for one [`Turn`].
 pub(crate) struct Wire {
@@ -176,7 +35,7 @@ impl Wire {
         cutter: &Arc<Cutter>,
         turn: Turn,
     ) -> Self {
-        let limit = Some(setup.settings.consul.request_timeout);
+        let limit = Some(setup.settings().consul.request_timeout);
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -202,7 +61,7 @@ impl Wire {
 
     /// Makes a request, and reads all of its answer.
     pub(crate) fn send(&self, request: &Request, token: Option<&Secret>) -> Result<Reply, Fault> {
-        let patience = request.wait + self.setup.settings.consul.request_timeout;
+        let patience = request.wait + self.setup.settings().consul.request_timeout;
         let mut builder = ureq::http::Request::builder()
             .method(request.method.name())
             .uri(self.url(&request.path));
@@ -245,7 +104,7 @@ impl Wire {
     }
 
     fn url(&self, path: &str) -> String {
-        let consul = &self.setup.settings.consul;
+        let consul = &self.setup.settings().consul;
         let mut url = format!("{}{path}", consul.url());
         if let Some(datacenter) = consul.datacenter.as_ref().filter(|_| !is_of_agent(path)) {
             let separator = if path.contains('?') { '&' } else { '?' };

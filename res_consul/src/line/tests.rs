@@ -96,6 +96,8 @@ fn nothing_is_asked_while_the_configuration_says_so() {
     connection.apply(server.settings(&[]));
     assert_eq!(client.request("GET", "/v1/kv/a", None).unwrap().status, 200);
     connection.apply(server.settings(&[("enabled", "no")]));
+    // The modules that are reloaded later deregister what is theirs.
+    assert_eq!(client.request("GET", "/v1/kv/a", None).unwrap().status, 200);
     assert!(client.join_within(LONG), "there is no thread for nothing");
     assert!(client.request("GET", "/v1/kv/a", None).is_err());
     connection.apply(server.settings(&[]));

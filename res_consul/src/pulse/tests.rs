@@ -43,7 +43,7 @@ fn a_consul_without_a_leader_fails_until_it_has_one() {
     until(|| connection.state().0 == State::Reachable);
     assert_eq!(server.asked().len(), 5);
     let lines = host.lines();
-    assert!(lines[0].1.ends_with("fails: it has no leader"), "{lines:?}");
+    assert!(lines[0].1.ends_with("fails: GET /v1/status/leader: it has no leader"), "{lines:?}");
     assert_eq!(lines.len(), 2, "{lines:?}");
 }
 

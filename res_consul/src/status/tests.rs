@@ -3,8 +3,9 @@
 
 //! Answers and faults in, state and log lines out.
 
+use super::verdict::MOST_WORDS;
 use super::*;
-use crate::http::Method;
+use crate::http::{Method, Reply};
 
 fn request(path: &str) -> Request {
     let wait = Duration::ZERO;
@@ -60,7 +61,7 @@ fn each_change_of_state_is_one_line_and_what_repeats_is_none() {
     assert_eq!(scene.silence("/v1/kv/b", "timed out"), Consequence::default());
     let back = scene.answer("/v1/kv/a", 404, "");
     assert_eq!(back.lines, line(Level::Notice, "Consul at http://c:8500 is reachable"));
-    assert_eq!(back.came_back, Some(true));
+    assert_eq!(back.came_back, Some(Back::Silence));
     assert_eq!(scene.answer("/v1/kv/a", 200, "[]"), Consequence::default());
     scene.silence("/v1/kv/a", "refused");
     let back = scene.answer("/v1/kv/a", 200, "[]");
@@ -76,12 +77,34 @@ fn without_a_leader_the_agents_own_answers_prove_nothing() {
     let mut scene = Scene::new();
     scene.answer("/v1/kv/a", 200, "[]");
     let failing = scene.answer("/v1/kv/a", 500, "No cluster leader\n");
-    let text = "Consul at http://c:8500 fails: status 500, No cluster leader";
+    let text = "Consul at http://c:8500 fails: GET /v1/kv/a: status 500, No cluster leader";
     assert_eq!(failing.lines, line(Level::Warning, text));
     assert_eq!(scene.answer("/v1/agent/service/register", 200, ""), Consequence::default());
     assert_eq!(scene.status.state(), State::Failing);
-    assert_eq!(scene.answer("/v1/kv/a", 200, "[]").came_back, Some(false));
+    assert_eq!(scene.answer("/v1/kv/a", 200, "[]").came_back, Some(Back::Fault));
     assert!(scene.verdict("/v1/status/leader", Verdict::Failing("x".to_owned())).went_away);
+}
+
+#[test]
+fn one_request_that_fails_among_others_that_are_answered_is_one_line() {
+    let mut scene = Scene::new();
+    scene.answer("/v1/status/leader", 200, "");
+    assert_eq!(scene.answer("/v1/kv/a", 500, "rpc error").lines.len(), 1);
+    for _ in 0..10 {
+        assert_eq!(scene.answer("/v1/status/leader", 200, ""), Consequence::default());
+        assert_eq!(scene.answer("/v1/kv/a", 500, "rpc error"), Consequence::default());
+        assert_eq!(scene.status.state(), State::Failing);
+    }
+    assert_eq!(scene.answer("/v1/kv/a", 200, "[]").lines.len(), 1);
+    assert_eq!(scene.status.state(), State::Reachable);
+}
+
+#[test]
+fn what_was_refused_and_is_permitted_is_told_to_who_waits() {
+    let mut scene = Scene::new();
+    scene.answer("/v1/agent/service/register", 403, "");
+    let well = scene.answer("/v1/agent/service/register", 200, "");
+    assert_eq!(well.came_back, Some(Back::Refusal));
 }
 
 #[test]

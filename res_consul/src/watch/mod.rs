@@ -5,6 +5,7 @@
 
 mod cursor;
 mod limiter;
+mod memory;
 mod pairs;
 mod retry;
 
@@ -19,20 +20,17 @@ use asterisk::consul::provide::{Changed, Watching};
 use crate::bell::Bell;
 use crate::berth::Berth;
 use crate::connection::{Connection, Kind, News, User};
-use crate::http::{self, Cutter, Fault, Method, Reply, Request, Setup};
-use crate::status::{Verdict, words_of};
+use crate::http::{self, Cutter, Fault, Method, Reply, Request};
+use crate::status::{Back, Verdict, words_of};
 use crate::threads::Level;
 
 use cursor::Cursor;
-use limiter::Limiter;
+use memory::Memory;
 use pairs::OwnedPair;
 pub(crate) use retry::{Class, Retry};
 
 /// The most bytes of an answer.
 const MOST_BYTES: usize = 64 << 20;
-
-/// An index that is older may be of a state that is not there any more: see [`Memory::plan`].
-const FRESH: Duration = Duration::from_millis(100);
 
 /// How long a watch rests whose thread has panicked.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
@@ -75,45 +73,6 @@ struct Shared {
     report: Mutex<WatchReport>,
     /// Of the thread, and of the next one when it has left meanwhile.
     memory: Mutex<Memory>,
-}
-
-/// What a watch knows from one query to the next.
-#[derive(Default)]
-struct Memory {
-    cursor: Cursor,
-    /// When Consul answered that.
-    answered: Option<Instant>,
-    limiter: Limiter,
-    /// The limiter has been asked for the next query already.
-    is_paid: bool,
-    retry: Retry,
-    /// What the callback was last given; none: nothing yet.
-    given: Option<Vec<OwnedPair>>,
-    /// The settings that the cursor is of.
-    setup: Weak<Setup>,
-}
-
-impl Memory {
-    /// How the next query is made, and how long it must be held back.
-    ///
-    /// If an older state is restored while no query waits, the index is too high: a query that
-    /// waits would do so for all of its time. So what was held back begins anew, with a query that
-    /// does not wait; and that is held back until the one that waits can follow it at once.
-    fn plan(&mut self, now: Instant) -> Duration {
-        let mut rest = match std::mem::take(&mut self.is_paid) {
-            true => Duration::ZERO,
-            false => self.limiter.take(now),
-        };
-        let is_fresh = |answered: Instant| now.saturating_duration_since(answered) + rest < FRESH;
-        if !self.answered.is_some_and(is_fresh) {
-            self.cursor = Cursor::default();
-        }
-        if self.cursor.index().is_none() {
-            rest = self.limiter.take(now);
-            self.is_paid = true;
-        }
-        rest
-    }
 }
 
 /// What Consul has said.
@@ -196,9 +155,9 @@ impl User for Shared {
                     self.connection.host().log(Level::Error, &reason);
                 }
             }
-            News::Back { from_silence } => {
-                // A query that has waited through the silence may wait on a dead connection.
-                if from_silence {
+            News::Back(back) => {
+                // What is cut begins anew.
+                if matches!(back, Back::Silence | Back::Refusal) {
                     self.cutter.cut();
                 }
                 self.bell.ring();
@@ -267,7 +226,7 @@ impl Shared {
             self.connection.count(|counters| counters.limited += 1);
             self.pause(held_back);
         }
-        let Ok(wire) = self.connection.wire(&self.cutter, slot) else {
+        let Ok(wire) = self.connection.wire(&self.cutter, slot, Connection::setup) else {
             return Duration::ZERO;
         };
         if !Weak::ptr_eq(&memory.setup, &Arc::downgrade(&wire.setup)) {

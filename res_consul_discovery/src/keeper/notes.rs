@@ -44,6 +44,7 @@ impl Notes {
             Why::Changed => "its registration is changed",
             Why::Altered => "it was altered in Consul, and is registered again",
             Why::CheckLost => "its check was gone from Consul, and is registered again",
+            Why::Login => "registered again, for another token applies",
         };
         let text = format!("service '{name}', id '{id}', {address} port {port}: {why}");
         self.log(Level::Notice, text);

@@ -534,3 +534,17 @@ fn an_answer_of_404_is_warned_of_once() {
     assert_eq!(lines.matches("enable_status=yes").count(), 1, "{lines}");
     assert!(lines.contains("http://10.0.0.1:8088/httpstatus is answered with 404"));
 }
+
+#[test]
+fn another_token_has_it_registered_again_in_place() {
+    let mut node = Node::new();
+    node.hold(&at("10.0.0.1"));
+    node.consul.requests();
+    node.keeper.set_logins(1);
+    node.hold(&at("10.0.0.1"));
+    let register = "/v1/agent/service/register".to_owned();
+    assert!(node.consul.requests().contains(&register));
+    assert_eq!(node.consul.ids(), ["eid"]);
+    node.hold(&at("10.0.0.1"));
+    assert!(!node.consul.requests().contains(&register));
+}

@@ -346,3 +346,20 @@ fn the_end_does_not_wait_for_a_consul_that_is_away() {
     ledger.finish();
     assert_eq!(ledger.next(now), Next::End);
 }
+
+#[test]
+fn another_token_has_all_registered_again() {
+    let (mut agent, mut now) = (Agent::default(), Instant::now());
+    let mut ledger = begun(&mut agent, now);
+    want(&mut ledger, &["a", "b"]);
+    ledger.set_logins(1);
+    agent.serve(&mut ledger, now);
+    ledger.set_logins(2);
+    assert_eq!(agent.asked(&mut ledger, now), ["+a", "+b"]);
+    ledger.set_logins(2);
+    assert_eq!(agent.asked(&mut ledger, now), [""; 0]);
+    // A listing between does not make up for it.
+    ledger.set_logins(3);
+    now += LISTING;
+    assert_eq!(agent.asked(&mut ledger, now), ["list", "+a", "+b"]);
+}

@@ -488,6 +488,7 @@ pub unsafe fn get_status<P: Provider>(
             requests: known.requests,
             failures: known.failures,
             watches: u32::try_from(known.watches).unwrap_or(u32::MAX),
+            logins: known.logins,
         };
         // SAFETY: the caller's structure, as the header asks.
         unsafe { status.write(told) };

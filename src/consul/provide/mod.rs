@@ -92,6 +92,8 @@ pub struct Status {
     pub failures: u64,
     /// Watches there are.
     pub watches: usize,
+    /// How often another token has come to apply.
+    pub logins: u64,
 }
 
 /// A client, as C has it. Dropping it waits for the request in flight.

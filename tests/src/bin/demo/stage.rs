@@ -179,13 +179,14 @@ impl<'a> Stage<'a> {
                 format!("{program} kv put applications/another {filter}"),
             ),
             ("and end it", format!("curl -X DELETE {http}/kv/applications/another")),
-            ("what there is in Consul", format!("curl {http}/agent/services?pretty")),
+            ("what there is in Consul", format!("curl '{http}/agent/services?pretty'")),
             ("take the node out of service, and back", asterisk("discovery set maintenance on")),
             ("", asterisk("discovery set maintenance off")),
-            ("what the modules say of themselves", asterisk("consul show status")),
-            ("", asterisk("discovery show status")),
-            ("", asterisk("consul show applications")),
-            ("", asterisk("amqp show status")),
+            (
+                "Asterisk's console: discovery show status, consul show status, consul show \
+                 applications, amqp show status",
+                asterisk(""),
+            ),
         ] {
             if !what.is_empty() {
                 let _ = writeln!(text, "  # {what}");
