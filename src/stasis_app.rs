@@ -191,10 +191,9 @@ pub fn event_allowed(app: &str, event: &Value) -> bool {
     unsafe { sys::stasis_app_event_allowed(app.as_ptr(), event.as_ptr()) != 0 }
 }
 
-/// Whether there is this event source, in ARI's form. The host logs a warning for each [`subscribe`]
-/// to one there is not: look first where that is tried again and again.
-#[must_use]
-pub fn has_source(source: &str) -> bool {
+/// Whether there is this event source, in ARI's form. The host logs a warning for each subscription
+/// to one there is not.
+fn has_source(source: &str) -> bool {
     type Find<T> = unsafe extern "C" fn(*const c_char) -> *mut T;
 
     fn is_found<T>(find: Find<T>, id: &str) -> bool {
@@ -223,6 +222,9 @@ pub fn subscriptions(app: &str) -> Vec<String> {
     describe(&c_string(app)).map_or_else(Vec::new, |app| sources(&app))
 }
 
+/// What [`subscribe`] says where the channel, bridge or endpoint is not there.
+pub const NO_SOURCE: &str = "there is no such event source";
+
 /// Subscribes `app` to an event source in ARI's form (`endpoint:PJSIP/alice`), which counts: each
 /// needs its own [`unsubscribe`].
 ///
@@ -230,7 +232,7 @@ pub fn subscriptions(app: &str) -> Vec<String> {
 ///
 /// Why not, in words. [`NO_SOURCE`] leaves nothing in the log, so that it may be tried often.
 pub fn subscribe(app: &str, source: &str) -> Result<(), &'static str> {
-    if !source_exists(source) {
+    if !has_source(source) {
         return Err(NO_SOURCE);
     }
     change_subscription(app, source, sys::stasis_app_subscribe)
@@ -243,29 +245,6 @@ pub fn subscribe(app: &str, source: &str) -> Result<(), &'static str> {
 /// Why not, in words.
 pub fn unsubscribe(app: &str, source: &str) -> Result<(), &'static str> {
     change_subscription(app, source, sys::stasis_app_unsubscribe)
-}
-
-/// What [`subscribe`] says where the channel, bridge or endpoint is not there.
-pub const NO_SOURCE: &str = "there is no such event source";
-
-/// Whether the host would find a source; it warns of each that it does not. What is not named
-/// (`endpoint:`) stands for all, and a device state is always there.
-fn source_exists(source: &str) -> bool {
-    let Some((scheme, id)) = source.split_once(':').filter(|(_, id)| !id.is_empty()) else {
-        return true;
-    };
-    let id = c_string(id);
-    let object: *mut c_void = match scheme {
-        // SAFETY: a NUL-terminated id; the result is a reference of ours, or NULL.
-        "channel" => unsafe { sys::ast_channel_get_by_name(id.as_ptr()) }.cast(),
-        // SAFETY: as above.
-        "bridge" => unsafe { sys::stasis_app_bridge_find_by_id(id.as_ptr()) }.cast(),
-        // SAFETY: as above.
-        "endpoint" => unsafe { sys::ast_endpoint_find_by_id(id.as_ptr()) }.cast(),
-        _ => return true,
-    };
-    // SAFETY: an ao2 object, as channels, bridges and endpoints are, whose reference is ours.
-    unsafe { Ref::from_owned(object) }.is_some()
 }
 
 type ChangeSubscription = unsafe extern "C" fn(

@@ -4,9 +4,9 @@
 //! How the connection is, in words for operators, and what led there.
 //!
 //! Many requests speak of one connection: silence concerns it as a whole, and holds until there is
-//! an answer; what concerns one request (refused, failing, not readable) holds until that request
-//! fares better, or is not made any more. So one that fails while others are answered does not have
-//! the state change with each of them.
+//! an answer; what concerns one request (refused, failing, not readable, the only one without an
+//! answer) holds until that request fares better, or is not made any more. So one that fails while
+//! others are answered does not have the state change with each of them.
 
 mod counters;
 mod verdict;
@@ -93,6 +93,8 @@ pub(crate) struct Status {
     enabled: bool,
     seen: Seen,
     troubles: BTreeMap<String, Trouble>,
+    /// The requests that had no answer when they were last made, and when that was.
+    silences: BTreeMap<String, Instant>,
     shown: State,
     since: SystemTime,
     heard: Option<Instant>,
@@ -113,6 +115,7 @@ impl Status {
             enabled,
             seen: Seen::Nothing,
             troubles: BTreeMap::new(),
+            silences: BTreeMap::new(),
             shown: if enabled { State::Unknown } else { State::Disabled },
             since: SystemTime::now(),
             heard: None,
@@ -155,6 +158,7 @@ impl Status {
         self.last_answer = Some(SystemTime::now());
         let key = key(request);
         let mut lines = Vec::new();
+        self.silences.remove(&key);
         match verdict {
             Verdict::Fine => {
                 self.troubles.remove(&key);
@@ -189,19 +193,39 @@ impl Status {
         let key = key(request);
         let reason = fault.reason();
         self.counters.requests += 1;
-        let seen = match fault {
-            Fault::Unreachable(_) => Seen::Silent(reason.clone()),
+        match fault {
+            Fault::Unreachable(_) => {
+                let reason_of_key = format!("{key}: {reason}");
+                self.failed(&reason_of_key);
+                if !request.wait.is_zero() {
+                    // What stands in between may end a query that waits. The next one, which does
+                    // not, will tell.
+                    return self.look(now);
+                }
+                if self.is_silent_alone(&key) {
+                    self.trouble(key, State::Failing, reason_of_key, now);
+                    return self.settle(Seen::Answering, Vec::new(), now);
+                }
+                if self.silences.len() < MOST_TROUBLES {
+                    self.silences.insert(key, now);
+                }
+                self.settle(Seen::Silent(reason), Vec::new(), now)
+            }
             Fault::Unusable(_) => {
                 self.heard = Some(now);
                 self.unusable(key, &reason, now);
-                return self.settle(Seen::Answering, Vec::new(), now);
+                self.settle(Seen::Answering, Vec::new(), now)
             }
             Fault::Disabled | Fault::Ending | Fault::Interrupted | Fault::Invalid(_) => {
-                return Consequence::default();
+                Consequence::default()
             }
-        };
-        self.failed(&format!("{key}: {reason}"));
-        self.settle(seen, Vec::new(), now)
+        }
+    }
+
+    /// Whether others have been answered since this request had no answer, and it has none again.
+    fn is_silent_alone(&self, key: &str) -> bool {
+        let last = self.silences.get(key);
+        last.is_some_and(|last| self.heard.is_some_and(|heard| heard > *last))
     }
 
     /// Lets pass what is past.
@@ -279,6 +303,7 @@ impl Status {
         let is_over =
             |trouble: &Trouble| now.saturating_duration_since(trouble.last) > TROUBLE_LASTS;
         self.troubles.retain(|_, trouble| !is_over(trouble));
+        self.silences.retain(|_, last| now.saturating_duration_since(*last) <= TROUBLE_LASTS);
         self.seen = seen;
         let before = self.shown;
         let (state, reason) = self.state_and_reason();

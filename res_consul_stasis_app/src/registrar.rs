@@ -13,8 +13,8 @@ use crate::ledger::{Failure, Ledger, Listing, Next, Registration, Task};
 use crate::service::{REGISTER, Services};
 
 /// Requests at a time. An agent writes each registration to its disk, which takes milliseconds;
-/// three at a time are nearly three times as fast.
-const LINES: usize = 8;
+/// several at a time are nearly so many times as fast.
+const LINES: usize = 4;
 
 /// What a request that was interrupted may take to end.
 const INTERRUPTED: Duration = Duration::from_secs(1);

@@ -102,7 +102,7 @@ impl Worker {
                     self.watch(&mut hands);
                     self.look();
                     self.look_at_subscriptions(&mut hands);
-                    self.carry_out(&mut hands);
+                    self.go_on(&mut hands);
                 }
             }
         }
@@ -271,9 +271,6 @@ impl Worker {
 }
 
 fn subscribe(hands: &mut Hands, name: &str, source: &str) -> Result<(), &'static str> {
-    if !stasis_app::has_source(source) {
-        return Err("there is no such event source");
-    }
     stasis_app::subscribe(name, source)?;
     if let Some(registration) = Registration::find(name) {
         let known = hands.subscribed.remove(name);

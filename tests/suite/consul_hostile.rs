@@ -1,265 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 The Constellation developers
 
-//! A Consul that answers anything: the rules of blocking queries, proven on one that keeps them, and
-//! memory, log and requests that stay bounded on one that does not.
+//! A Consul that answers anything: memory, log and requests stay bounded, and it is told what is
+//! wrong.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rig::{Answer, Asterisk, Pretender, Request, Version, eventually, seconds};
+use rig::{Answer, Pretender, Version, eventually, seconds};
 use serde_json::{Value, json};
 
 use crate::fleet::{
     AMQP, APPS, CONSUL, ConsulConf, DISCOVERY, amqp, apps, assert_all_gone, elapse, lines_with,
-    load, load_all, node, unload_all_in_time, unload_in_time, wait_consul,
+    load_all, node, unload_all_in_time, unload_in_time, wait_consul,
 };
+use crate::pretended::{Make, Script, good, queries, unload_watching, wait_apps, watching};
 
 on_each_version!(
-    blocking_queries_keep_the_rules,
-    indices_that_make_no_sense_neither_spin_nor_blind,
     answers_that_make_no_sense_cost_nothing_and_are_told_of,
     bodies_without_end_are_given_up,
     a_redirection_is_not_followed,
 );
-
-/// Consul's keys, as a well-behaved one has them.
-#[derive(Clone, Default)]
-struct Keys(Arc<Mutex<(u64, Vec<(String, String)>)>>);
-
-impl Keys {
-    fn held(&self) -> MutexGuard<'_, (u64, Vec<(String, String)>)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// These keys are there now, and this is the index.
-    fn set(&self, index: u64, names: &[&str]) {
-        let key = |name: &&str| (format!("applications/{name}"), String::new());
-        *self.held() = (index, names.iter().map(key).collect());
-    }
-
-    /// Consul's own way: at once when the index is another, otherwise when it changes or the wait is
-    /// over.
-    fn answer(&self, request: &Request) -> Answer {
-        let asked: u64 = request.query("index").and_then(|index| index.parse().ok()).unwrap_or(0);
-        let until = Instant::now() + wait_of(request).unwrap_or(seconds(300));
-        let keys = self.clone();
-        Answer::later(move || {
-            let index = keys.held().0;
-            // Consul waits while its index is not larger; one that was set back answers at once.
-            let ready = asked == 0 || index != asked || Instant::now() >= until;
-            ready.then(|| keys.told())
-        })
-    }
-
-    fn told(&self) -> Answer {
-        let held = self.held();
-        let answer = Answer::consul(held.0, &body(&held.1));
-        if held.1.is_empty() { answer.with_status(404).body("") } else { answer }
-    }
-}
-
-/// How long the query is to wait.
-fn wait_of(request: &Request) -> Option<Duration> {
-    let wait = request.query("wait")?;
-    let wait = wait.strip_suffix("ms").unwrap_or_else(|| panic!("wait={wait}, not in ms"));
-    Some(Duration::from_millis(wait.parse().expect("a number")))
-}
-
-fn body(pairs: &[(String, String)]) -> Value {
-    let pair = |(key, value): &(String, String)| {
-        json!({
-            "LockIndex": 0, "Key": key, "Flags": 0, "Value": value, "CreateIndex": 1,
-            "ModifyIndex": 1,
-        })
-    };
-    pairs.iter().map(pair).collect()
-}
-
-/// What an agent answers that knows of no service and takes all.
-fn agent(request: &Request) -> Answer {
-    match (request.method.as_str(), request.path()) {
-        ("PUT", _) => Answer::status(200),
-        ("GET", "/v1/agent/services" | "/v1/agent/checks") => Answer::json(&json!({})),
-        ("GET", path) if path.starts_with("/v1/agent/health/") => {
-            Answer::json(&json!({"Service": null})).with_status(404)
-        }
-        ("GET", "/v1/status/leader") => Answer::json(&json!("127.0.0.1:8300")),
-        _ => Answer::json(&json!([])),
-    }
-}
-
-/// A node with the modules that watch, asking the pretender.
-fn watching(version: Version, pretender: &Pretender) -> Asterisk {
-    let conf = ConsulConf::new(pretender.port()).consul("watch_wait", "3s");
-    let asterisk = node(version, &amqp(), &conf).start();
-    for module in [AMQP, CONSUL, APPS] {
-        load(&asterisk, module);
-    }
-    asterisk
-}
-
-#[track_caller]
-fn wait_apps(asterisk: &Asterisk, wanted: &[&str]) {
-    eventually(&format!("applications {wanted:?}"), seconds(20), || {
-        let there = apps(asterisk);
-        if there == wanted { Ok(()) } else { Err(format!("{there:?}")) }
-    });
-}
-
-fn index_of(request: &Request) -> Option<u64> {
-    request.query("index").map(|index| index.parse().expect("an index is a number"))
-}
-
-fn queries(pretender: &Pretender) -> Vec<Request> {
-    let requests = pretender.requests();
-    requests.into_iter().filter(|request| request.begins("GET /v1/kv/")).collect()
-}
-
-/// The indices that were asked for, in order, repetitions left out.
-fn indices(pretender: &Pretender) -> Vec<Option<u64>> {
-    let mut indices: Vec<_> = queries(pretender).iter().map(index_of).collect();
-    indices.dedup();
-    indices
-}
-
-fn blocking_queries_keep_the_rules(version: Version) {
-    // Larger than 2^53: a float would not hold it.
-    const FAR: u64 = (1 << 60) + 1;
-    let keys = Keys::default();
-    keys.set(FAR, &["a"]);
-    let serving = keys.clone();
-    let pretender = Pretender::start(move |request| match request.path() {
-        path if path.starts_with("/v1/kv/") => serving.answer(request),
-        _ => agent(request),
-    });
-    let asterisk = watching(version, &pretender);
-    wait_apps(&asterisk, &["a"]);
-    keys.set(FAR + 1, &["a", "b"]);
-    wait_apps(&asterisk, &["a", "b"]);
-    eventually("the new index to be waited for", seconds(10), || {
-        let asked = indices(&pretender);
-        if asked.last() == Some(&Some(FAR + 1)) { Ok(()) } else { Err(format!("{asked:?}")) }
-    });
-    // Backwards: begin again, and take what there is.
-    keys.set(7, &["b", "c"]);
-    wait_apps(&asterisk, &["b", "c"]);
-    eventually("the index to begin again", seconds(10), || {
-        let asked = indices(&pretender);
-        if asked.last() == Some(&Some(7)) { Ok(()) } else { Err(format!("{asked:?}")) }
-    });
-    keys.set(8, &[]);
-    wait_apps(&asterisk, &[]);
-    keys.set(9, &["d"]);
-    wait_apps(&asterisk, &["d"]);
-
-    let asked = indices(&pretender);
-    let first = |index: Option<u64>| asked.iter().position(|one| *one == index);
-    // 0 would be "do not wait", as none at all is.
-    let begin_again = asked[1..].iter().position(|one| one.unwrap_or(0) == 0).map(|at| at + 1);
-    assert!(asked[0].unwrap_or(0) == 0, "{asked:?}");
-    assert!(first(Some(FAR)) < first(Some(FAR + 1)), "{asked:?}");
-    assert!(begin_again.is_some() && begin_again < first(Some(7)), "{asked:?}");
-    for request in queries(&pretender) {
-        let waits = index_of(&request).is_some_and(|index| index > 0);
-        assert!(!waits || wait_of(&request) == Some(seconds(3)), "{request:?}");
-        assert!(request.query("recurse").is_some(), "{request:?}");
-        assert!(request.begins("/v1/kv/applications/?"), "{request:?}");
-    }
-    let (before, since) = (queries(&pretender).len(), Instant::now());
-    elapse(seconds(7));
-    // A wait that is over is taken up again, once each.
-    let made = queries(&pretender).len() - before;
-    assert!((1..=4).contains(&made), "{made} queries in {:?}", since.elapsed());
-    for module in [APPS, CONSUL, AMQP] {
-        unload_in_time(&asterisk, module);
-    }
-    assert_all_gone(&asterisk);
-}
-
-/// Answers to the queries of a watch, to be changed by the test; the agent's part is as it should be.
-#[derive(Clone)]
-struct Script(Arc<Mutex<Make>>);
-
-type Make = Box<dyn FnMut(&Request) -> Answer + Send>;
-
-impl Script {
-    fn new(make: impl FnMut(&Request) -> Answer + Send + 'static) -> Self {
-        Self(Arc::new(Mutex::new(Box::new(make))))
-    }
-
-    fn play(&self, make: impl FnMut(&Request) -> Answer + Send + 'static) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Box::new(make);
-    }
-
-    fn answer(&self, request: &Request) -> Answer {
-        (self.0.lock().unwrap_or_else(PoisonError::into_inner))(request)
-    }
-
-    /// For the queries of watches only.
-    fn pretend_keys(&self) -> Pretender {
-        let script = self.clone();
-        Pretender::start(move |request| match request.path() {
-            path if path.starts_with("/v1/kv/") => script.answer(request),
-            _ => agent(request),
-        })
-    }
-
-    /// For everything.
-    fn pretend_all(&self) -> Pretender {
-        let script = self.clone();
-        Pretender::start(move |request| script.answer(request))
-    }
-}
-
-fn good(names: &[&str]) -> Answer {
-    let key = |name: &&str| (format!("applications/{name}"), String::new());
-    Answer::json(&body(&names.iter().map(key).collect::<Vec<_>>()))
-}
-
-fn indices_that_make_no_sense_neither_spin_nor_blind(version: Version) {
-    let script = Script::new(|_| good(&["start"]).header("X-Consul-Index", "1"));
-    let pretender = script.pretend_keys();
-    let asterisk = watching(version, &pretender);
-    wait_apps(&asterisk, &["start"]);
-    let cases: [(&str, &str, fn(u64) -> Option<String>); 7] = [
-        ("zero", "0", |_| Some("0".to_owned())),
-        ("none", "", |_| None),
-        ("same", "1", |_| Some("1".to_owned())),
-        ("words", "", |_| Some("a lot".to_owned())),
-        ("negative", "", |_| Some("-5".to_owned())),
-        ("growing", "", |count| Some((100 + count).to_string())),
-        ("falling", "", |count| Some((1_000_000 - count).to_string())),
-    ];
-    for (name, _, index) in cases {
-        let mark = asterisk.log_mark();
-        let names = [name.to_owned()];
-        let mut count = 0;
-        script.play(move |_| {
-            count += 1;
-            let answer = good(&[&names[0]]);
-            match index(count) {
-                Some(index) => answer.header("X-Consul-Index", &index),
-                None => answer,
-            }
-        });
-        wait_apps(&asterisk, &[name]);
-        let (before, since) = (queries(&pretender).len(), Instant::now());
-        elapse(seconds(2));
-        let made = queries(&pretender).len() - before;
-        let rate = made as f64 / since.elapsed().as_secs_f64();
-        assert!(rate < 15.0, "{name}: {made} queries in {:?}", since.elapsed());
-        let told = lines_with(&asterisk, mark, "WARNING[").len()
-            + lines_with(&asterisk, mark, "ERROR[").len();
-        assert!(told <= 2, "{name}: {told} lines\n{}", asterisk.log());
-    }
-    script.play(|_| good(&["end"]).header("X-Consul-Index", "5"));
-    wait_apps(&asterisk, &["end"]);
-    for module in [APPS, CONSUL, AMQP] {
-        unload_in_time(&asterisk, module);
-    }
-    assert_all_gone(&asterisk);
-}
 
 /// A well-formed pair whose members are replaced.
 fn odd_pair(changes: &Value) -> Value {
@@ -346,14 +106,12 @@ fn answers_that_make_no_sense_cost_nothing_and_are_told_of(version: Version) {
         good(&["dripping"]).header("X-Consul-Index", "6").dripping(Duration::from_millis(3))
     });
     wait_apps(&asterisk, &["dripping"]);
-    for module in [APPS, CONSUL, AMQP] {
-        unload_in_time(&asterisk, module);
-    }
-    assert_all_gone(&asterisk);
+    unload_watching(&asterisk);
 }
 
 fn bodies_without_end_are_given_up(version: Version) {
     const HUGE: u64 = 100 << 20;
+    const DROP: Duration = Duration::from_millis(20);
     let script = Script::new(|_| Answer::huge(HUGE));
     // Not the keys alone: everything that the modules ask is answered so.
     let pretender = script.pretend_all();
@@ -362,18 +120,22 @@ fn bodies_without_end_are_given_up(version: Version) {
     let asterisk = node(version, &amqp(), &conf).start();
     let memory = asterisk.process().rss_bytes();
     load_all(&asterisk);
-    let cases: [(&str, &str, fn() -> Answer); 5] = [
-        ("announced", "failing", || Answer::huge(HUGE)),
-        ("in pieces", "failing", || Answer::huge(HUGE).chunked()),
-        ("until the end", "failing", || Answer::huge(HUGE).until_close()),
-        ("drop by drop", "unreachable", || {
-            Answer::consul(1, &json!([])).body("[".repeat(4096)).dripping(Duration::from_millis(20))
-        }),
-        ("never", "unreachable", Answer::never),
-    ];
-    for (what, state, answer) in cases {
+    let drop_by_drop = || Answer::status(200).body("[".repeat(4096)).dripping(DROP);
+    for (what, state) in [
+        ("announced", "failing"),
+        ("in pieces", "failing"),
+        ("until the end", "failing"),
+        ("drop by drop", "unreachable"),
+        ("never", "unreachable"),
+    ] {
         let mark = asterisk.log_mark();
-        script.play(move |_| answer());
+        script.play(move |_| match what {
+            "announced" => Answer::huge(HUGE),
+            "in pieces" => Answer::huge(HUGE).chunked(),
+            "until the end" => Answer::huge(HUGE).until_close(),
+            "drop by drop" => drop_by_drop(),
+            _ => Answer::never(),
+        });
         wait_consul(&asterisk, state);
         let before = pretender.requests().len();
         let most = (0..20).map(|_| {

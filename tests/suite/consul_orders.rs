@@ -10,10 +10,9 @@ use std::path::PathBuf;
 use rig::{Asterisk, Broker, Consul, Version, eventually, seconds};
 use serde_json::Value;
 
-use crate::clients::text;
 use crate::fleet::{
-    AMQP, APPS, CONSUL, ConsulConf, DISCOVERY, MODULES, load, load_all, node, registered_apps,
-    reload, unload, unload_all, wait_exactly, wait_status,
+    AMQP, APPS, CONSUL, ConsulConf, DISCOVERY, MODULES, call_that_stays, load, load_all, node,
+    registered_apps, reload, unload, unload_all, wait_exactly, wait_status,
 };
 use crate::pair::{AmqpConf, wait_for_state};
 use crate::traffic::{ENDLESS, count_slowly, hang_up};
@@ -190,8 +189,7 @@ fn a_hundred_lives_in_every_order_leave_nothing_behind(version: Version) {
     load_all(&asterisk);
     walk.loaded = MODULES.to_vec();
     walk.wait_settled();
-    let call = ari.post("/channels?endpoint=Local/stay@default&app=one").ok();
-    let call = format!("/channels/{}", text(&call["id"]));
+    let call = call_that_stays(&asterisk, "one");
     unload_all(&asterisk);
     walk.loaded.clear();
     let names = our_threads(&asterisk);

@@ -12,7 +12,8 @@ use rig::{
 use serde_json::json;
 
 use crate::fleet::{
-    ConsulConf, MODULES, app_id, apps, node, registered_apps, wait_exactly, wait_status,
+    ConsulConf, MODULES, app_id, apps, call_that_stays, node, registered_apps, wait_exactly,
+    wait_status,
 };
 use crate::pair::{AmqpConf, counter, wait_for_counter, wait_for_state};
 use crate::traffic::{Arrived, ENDLESS, count_slowly, hang_up, keep_all, settle};
@@ -171,7 +172,7 @@ fn applications_stay_while_consul_is_away_and_follow_the_keys_after(version: Ver
     wait_for_state(&asterisk, "connected");
     wait_all("all at first", LATER, &consul, &asterisk, &["changes", "goes", "stays"]);
     let consumer = Consumer::topic(&tenant.url(), "asterisk", &["stasis.app.#"]);
-    let call = ari.post("/channels?endpoint=Local/stay@default&app=stays").ok();
+    let call = call_that_stays(&asterisk, "stays");
     let started = |message: &rig::Message| message.name() == "StasisStart";
     consumer.next_where("StasisStart", seconds(10), started);
 
@@ -208,9 +209,8 @@ fn applications_stay_while_consul_is_away_and_follow_the_keys_after(version: Ver
         if shown["events_allowed"] == wanted { Ok(()) } else { Err(shown) }
     });
     // The call in it has not noticed.
-    let id = call["id"].as_str().expect("an id");
-    assert_eq!(ari.get(&format!("/channels/{id}")).ok()["state"], "Up");
-    assert_eq!(ari.delete(&format!("/channels/{id}")).status, 204);
+    assert_eq!(ari.get(&call).ok()["state"], "Up");
+    assert_eq!(ari.delete(&call).status, 204);
     consumer.next_where("StasisEnd", seconds(10), |message| message.name() == "StasisEnd");
     let log = asterisk.log();
     assert_eq!(log.matches("publishing the events of application 'stays'").count(), 1);

@@ -345,3 +345,16 @@ pub(crate) fn elapse(time: Duration) {
     let look = || if since.elapsed() >= time { Ok(()) } else { Err("not yet") };
     eventually("a time to pass", time + seconds(10), look);
 }
+
+/// A call that stays in an application once it is in it: its path in ARI.
+#[track_caller]
+pub(crate) fn call_that_stays(asterisk: &Asterisk, app: &str) -> String {
+    let ari = asterisk.ari();
+    let call = ari.post(&format!("/channels?endpoint=Local/stay@default&app={app}")).ok();
+    eventually(&format!("the call to be in application {app}"), seconds(10), || {
+        let told = ari.get(&format!("/applications/{app}")).ok();
+        let channels = told["channel_ids"].as_array().cloned().unwrap_or_default();
+        if channels.contains(&call["id"]) { Ok(()) } else { Err(told) }
+    });
+    format!("/channels/{}", call["id"].as_str().expect("an id"))
+}

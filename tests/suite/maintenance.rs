@@ -72,7 +72,7 @@ fn the_command_sets_it_and_takes_it_back(version: Version) {
     let offers = |line: &str| completed(asterisk, line);
     assert_eq!(offers("discovery "), ["drain", "set", "show", "undrain"]);
     assert_eq!(offers("discovery show st"), ["status"]);
-    assert_eq!(offers("discovery set maintenance "), ["off", "on"]);
+    assert_eq!(offers("discovery set maintenance of"), ["off"]);
     assert_eq!(offers("discovery set maintenance on "), [""; 0]);
     assert_eq!(offers("discovery drain "), ["stop"]);
     assert_eq!(consul.maintenance_of(id), None);

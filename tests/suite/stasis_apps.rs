@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::clients::{call_into, text, with_calls};
 use crate::fleet::{
-    APPS, CONSUL, ConsulConf, DISCOVERY, Fleet, app_id, apps, load, load_all, node,
-    registered_apps, unload, wait_app, wait_exactly, wait_gone, wait_status,
+    APPS, CONSUL, ConsulConf, DISCOVERY, Fleet, app_id, apps, call_that_stays, load, load_all,
+    node, registered_apps, unload, wait_app, wait_exactly, wait_gone, wait_status,
 };
 use crate::pair::{self, AmqpConf};
 
@@ -339,12 +339,7 @@ fn an_unload_takes_all_away_and_the_calls_live(version: Version) {
         consul.kv_put(&format!("applications/{name}"), "");
     }
     wait_exactly(consul, asterisk, &["one", "two"]);
-    let call = ari.post("/channels?endpoint=Local/stay@default&app=one").ok();
-    let call = format!("/channels/{}", text(&call["id"]));
-    eventually("the call to be in the application", seconds(10), || {
-        let told = ari.get("/applications/one").ok();
-        if told["channel_ids"] == json!([]) { Err(told) } else { Ok(()) }
-    });
+    let call = call_that_stays(asterisk, "one");
     // Asterisk keeps what another module needs.
     for needed in [CONSUL, crate::fleet::AMQP] {
         let refused = asterisk.cli(&format!("module unload {needed}.so"));

@@ -100,6 +100,45 @@ fn one_request_that_fails_among_others_that_are_answered_is_one_line() {
 }
 
 #[test]
+fn one_request_that_has_no_answer_among_others_that_have_is_told_once() {
+    let mut scene = Scene::new();
+    scene.answer("/v1/status/leader", 200, "");
+    assert_eq!(scene.silence("/v1/kv/a", "closed").lines.len(), 1);
+    scene.pass(1);
+    assert_eq!(scene.answer("/v1/status/leader", 200, "").lines.len(), 1);
+    scene.pass(1);
+    let alone = scene.silence("/v1/kv/a", "closed");
+    let text = "Consul at http://c:8500 fails: GET /v1/kv/a: closed";
+    assert_eq!(alone.lines, line(Level::Warning, text));
+    for _ in 0..100 {
+        scene.pass(1);
+        assert_eq!(scene.answer("/v1/status/leader", 200, ""), Consequence::default());
+        scene.pass(1);
+        assert_eq!(scene.silence("/v1/kv/a", "closed"), Consequence::default());
+    }
+    assert_eq!(scene.answer("/v1/kv/a", 200, "[]").lines.len(), 1);
+    assert_eq!(scene.status.state(), State::Reachable);
+    // When all are silent, it is Consul that is away.
+    scene.pass(1);
+    scene.silence("/v1/kv/a", "closed");
+    scene.silence("/v1/kv/a", "closed");
+    assert_eq!(scene.status.state(), State::Unreachable);
+}
+
+#[test]
+fn a_query_that_waits_and_is_cut_says_nothing_yet() {
+    let mut scene = Scene::new();
+    scene.answer("/v1/kv/a", 200, "[]");
+    let waiting = Request { wait: Duration::from_secs(60), ..request("/v1/kv/a?index=5") };
+    let fault = Fault::Unreachable("closed".to_owned());
+    let cut = scene.status.failed_with(&waiting, &fault, scene.now);
+    assert_eq!(cut, Consequence::default());
+    assert_eq!(scene.status.report().counters.failures, 1);
+    assert_eq!(scene.status.state(), State::Reachable);
+    assert_eq!(scene.silence("/v1/kv/a", "refused").lines.len(), 1);
+}
+
+#[test]
 fn what_was_refused_and_is_permitted_is_told_to_who_waits() {
     let mut scene = Scene::new();
     scene.answer("/v1/agent/service/register", 403, "");
