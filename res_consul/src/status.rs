@@ -202,12 +202,13 @@ impl Status {
                     // not, will tell.
                     return self.look(now);
                 }
-                if self.is_silent_alone(&key) {
+                let alone = self.is_silent_alone(&key);
+                if self.silences.len() < MOST_TROUBLES || self.silences.contains_key(&key) {
+                    self.silences.insert(key.clone(), now);
+                }
+                if alone {
                     self.trouble(key, State::Failing, reason_of_key, now);
                     return self.settle(Seen::Answering, Vec::new(), now);
-                }
-                if self.silences.len() < MOST_TROUBLES {
-                    self.silences.insert(key, now);
                 }
                 self.settle(Seen::Silent(reason), Vec::new(), now)
             }

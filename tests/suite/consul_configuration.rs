@@ -4,7 +4,7 @@
 //! `[consul]` of `consul.conf` as Asterisk reads it: what is wrong is said exactly, and never costs
 //! what runs.
 
-use rig::{Asterisk, Consul, Version};
+use rig::{Asterisk, Consul, Version, seconds};
 
 use crate::fleet::{
     CONSUL, ConsulConf, Fleet, lines_with, load, node, unload, wait_consul, wait_status,
@@ -186,6 +186,8 @@ fn what_is_off_asks_nothing(version: Version) {
         crate::fleet::reload(asterisk, module);
     }
     wait_consul(asterisk, "disabled");
+    // What is to be taken back may still be.
+    crate::fleet::elapse(seconds(4));
     let asked = crate::fleet::consul_counter(asterisk, "requests");
     fleet.consul.kv_put("applications/meanwhile", "");
 

@@ -15,7 +15,7 @@ use crate::fleet::{
     registered_apps, reload, unload, unload_all, wait_exactly, wait_status,
 };
 use crate::pair::{AmqpConf, wait_for_state};
-use crate::traffic::{ENDLESS, count_slowly, hang_up};
+use crate::traffic::hang_up;
 
 on_each_version!(
     a_hundred_lives_in_every_order_leave_nothing_behind,
@@ -174,15 +174,19 @@ fn assert_nothing_is_left(asterisk: &Asterisk, before: (usize, usize, &[String])
     });
 }
 
+/// With an extension that counts without end, some fifty events a second.
 fn start(version: Version, consul: &Consul, url: &str) -> rig::Builder {
+    let trickle =
+        ["Answer()", "Set(I=0)", "While(1)", "Set(I=$[${I} + 1])", "Wait(0.02)", "EndWhile()"];
     node(version, &AmqpConf::new(url).text(), &ConsulConf::new(consul.port()))
+        .extension("trickle", &trickle)
 }
 
 fn a_hundred_lives_in_every_order_leave_nothing_behind(version: Version) {
     let (tenant, consul) = (Broker::shared().tenant(), Consul::start());
     let asterisk = start(version, &consul, &tenant.url()).start();
     let ari = asterisk.ari();
-    let _channel = count_slowly(&asterisk, ENDLESS);
+    asterisk.cli("channel originate Local/stay@default extension trickle@default");
     let mut walk = Walk::new(&asterisk, &consul);
 
     // A call in an application, which is there through all that follows.

@@ -334,7 +334,6 @@ fn what_is_changed_by_hand_is_put_right(version: Version) {
     is_right();
     let check = format!("/v1/agent/check/deregister/service:{id}");
     consul.request("PUT", &check, None).ok();
-    assert_eq!(consul.checks_of(id).len(), 0);
     is_right();
     let mut changed = json!({
         "ID": id, "Name": "asterisk", "Address": "127.0.0.1", "Port": 5060,
