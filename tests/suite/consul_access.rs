@@ -195,9 +195,9 @@ fn a_token_file_is_read_again_when_its_token_is_refused(version: Version) {
 }
 
 /// A node whose token is in a file, and was registered with a token that is revoked by now.
-fn rotated(version: Version, consul: &Consul) -> Asterisk {
+fn rotated(version: Version, consul: &Consul, port: u16) -> Asterisk {
     let (old, new) = (consul.policy_token(documented()), consul.policy_token(documented()));
-    let conf = ConsulConf::new(consul.port());
+    let conf = ConsulConf::new(port);
     let asterisk = node(version, &amqp(), &conf).start();
     let file = asterisk.folder().join("etc/token").display().to_string();
     asterisk.write_conf("consul.conf", &conf.consul("token_file", &file).text());
@@ -225,7 +225,7 @@ fn wait_catalog(consul: &Consul, name: &str, what: &str, fits: impl Fn(&str, usi
 
 fn a_token_that_is_rotated_is_followed_without_a_reload(version: Version) {
     let consul = closed();
-    let asterisk = rotated(version, &consul);
+    let asterisk = rotated(version, &consul, consul.port());
     consul.kv_put("applications/after", "");
     wait_exactly(&consul, &asterisk, &["after", "before"]);
     let is_in = |text: &str, _| text.contains("_service_maintenance");
@@ -242,9 +242,22 @@ fn a_token_that_is_rotated_is_followed_without_a_reload(version: Version) {
 /// that is revoked, nothing changes there any more, and it never goes.
 fn what_an_old_token_has_registered_goes_with_the_new_one(version: Version) {
     let consul = closed();
-    let asterisk = rotated(version, &consul);
+    let proxy = Proxy::to(consul.port());
+    let asterisk = rotated(version, &consul, proxy.port());
     consul.kv_put("applications/after", "");
     wait_exactly(&consul, &asterisk, &["after", "before"]);
+    for id in [asterisk.entity_id().to_owned(), app_id(&asterisk, "before")] {
+        eventually(&format!("{id} to be registered again"), seconds(20), || {
+            let seen = proxy.seen();
+            let register =
+                |request: &&rig::Request| request.begins("PUT /v1/agent/service/register");
+            let mut ours =
+                seen.iter().filter(register).filter(|one| one.json()["ID"] == id.as_str());
+            let tokens = |one: &rig::Request| one.header("X-Consul-Token").map(str::to_owned);
+            let first = ours.next().and_then(tokens);
+            if ours.any(|one| tokens(one) != first) { Ok(()) } else { Err("with the old token") }
+        });
+    }
     consul.kv_delete("applications/before");
     wait_catalog(&consul, "before", "be gone", |_, count| count == 0);
     crate::fleet::unload_all(&asterisk);

@@ -104,6 +104,7 @@ fn a_bad_value_at_reload_leaves_what_runs(version: Version) {
         let mark = asterisk.log_mark();
         let answer = asterisk.cli("module reload res_consul.so");
         assert!(answer.contains("reported a reload failure"), "{answer}");
+        // Its last line.
         asterisk.wait_log_after(mark, "not reloaded, the configuration before stays");
         let told = told(asterisk, mark, "ERROR[");
         assert!(told.iter().any(|line| line.ends_with(&message)), "{message}: {told:?}");
@@ -146,6 +147,7 @@ fn unknown_names_are_warned_of_with_the_nearest_and_the_rest_applies(version: Ve
         asterisk.write_conf("consul.conf", &conf.text());
         let mark = asterisk.log_mark();
         load(&asterisk, CONSUL);
+        asterisk.wait_log_after(mark, after);
         let told = told(&asterisk, mark, "WARNING[");
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(told[0].starts_with(before) && told[0].ends_with(after), "{told:?}: {after}");

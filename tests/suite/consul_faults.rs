@@ -154,8 +154,9 @@ fn a_network_that_fails_in_every_way_leaves_the_right_state_and_never_spins(vers
         assert!(connections < 80, "{weather:?}: {connections} connections");
         let time = later.time - before.time;
         assert!(time < seconds(1), "{weather:?}: {time:?} of processor time");
+        // Once; again only where an answer was on its way yet.
         let told = lines_with(asterisk, mark, "is unreachable: ");
-        assert_eq!(told.len(), 1, "{weather:?}: {told:#?}");
+        assert!((1..=2).contains(&told.len()), "{weather:?}: {told:#?}");
 
         weather.end(&remote);
         if matches!(weather, Weather::Reset) {
