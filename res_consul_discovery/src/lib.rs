@@ -97,7 +97,7 @@ impl Discovery {
         if !ends_by(CUT) {
             self.lines.cut_but_the_last();
             if !ends_by(LAST_CUT) {
-                self.lines.cut();
+                self.lines.end();
                 if !ends_by(END) {
                     return Err("a request to Consul does not end".to_owned());
                 }

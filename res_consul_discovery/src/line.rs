@@ -21,6 +21,8 @@ struct Inner {
     current: Option<Arc<Client>>,
     /// Those that were cut. To drop one may take a moment.
     cut: Vec<Arc<Client>>,
+    /// No more lines are made.
+    is_over: bool,
 }
 
 impl Lines {
@@ -44,6 +46,12 @@ impl Lines {
         }
     }
 
+    /// Cuts the current line for good: the request in flight ends, and all later ones fail.
+    pub(crate) fn end(&self) {
+        self.inner().is_over = true;
+        self.cut();
+    }
+
     /// From now on the requests are the last.
     pub(crate) fn begin_last(&self) {
         self.is_last.store(true, Ordering::Release);
@@ -62,6 +70,7 @@ impl Line for Lines {
         let client = {
             let mut inner = self.inner();
             match &inner.current {
+                _ if inner.is_over => return Err("there is no more time to ask Consul".to_owned()),
                 Some(client) => Arc::clone(client),
                 None => Arc::clone(inner.current.insert(Arc::new(Client::new("discovery-line")?))),
             }

@@ -12,8 +12,8 @@ use rig::{
 use serde_json::json;
 
 use crate::fleet::{
-    ConsulConf, MODULES, app_id, apps, call_that_stays, node, registered_apps, wait_exactly,
-    wait_status,
+    APPS, CONSUL, ConsulConf, DISCOVERY, MODULES, app_id, apps, call_that_stays, load, node,
+    registered_apps, unload, wait_exactly, wait_status,
 };
 use crate::pair::{AmqpConf, counter, wait_for_counter, wait_for_state};
 use crate::traffic::{Arrived, ENDLESS, count_slowly, hang_up, keep_all, settle};
@@ -22,6 +22,7 @@ on_each_version!(
     a_node_boots_with_everything_down_and_finds_it_later,
     an_agent_killed_wiped_and_restarted_gets_all_back_and_no_event_is_lost,
     applications_stay_while_consul_is_away_and_follow_the_keys_after,
+    an_agent_that_is_frozen_holds_up_no_unload,
     it_boots_in_any_order_of_modules_conf,
 );
 
@@ -214,6 +215,41 @@ fn applications_stay_while_consul_is_away_and_follow_the_keys_after(version: Ver
     consumer.next_where("StasisEnd", seconds(10), |message| message.name() == "StasisEnd");
     let log = asterisk.log();
     assert_eq!(log.matches("publishing the events of application 'stays'").count(), 1);
+    asterisk.assert_alive();
+}
+
+/// With a request of each kind under way that nobody answers.
+fn an_agent_that_is_frozen_holds_up_no_unload(version: Version) {
+    let tenant = Broker::shared().tenant();
+    let consul = Consul::start();
+    let proxy = Proxy::to(consul.port());
+    consul.kv_put("applications/demo", "");
+    let amqp = AmqpConf::new(&tenant.url()).text();
+    let conf = ConsulConf::new(proxy.port()).discovery("check_interval", "3s");
+    let asterisk = booting(version, &amqp, &conf).start();
+    wait_for_state(&asterisk, "connected");
+    for _ in 0..3 {
+        wait_all("all", LATER, &consul, &asterisk, &["demo"]);
+        consul.freeze();
+        let before = proxy.requests_to("/v1/agent/");
+        eventually("a request that is not answered", seconds(10), || {
+            match proxy.requests_to("/v1/agent/") {
+                now if now > before => Ok(()),
+                now => Err(now),
+            }
+        });
+        for module in [DISCOVERY, APPS, CONSUL] {
+            let since = Instant::now();
+            unload(&asterisk, module);
+            let took = since.elapsed();
+            assert!(took < seconds(3), "the unload of {module} took {took:?}");
+        }
+        consul.thaw();
+        for module in [CONSUL, APPS, DISCOVERY] {
+            load(&asterisk, module);
+        }
+    }
+    wait_all("all at last", LATER, &consul, &asterisk, &["demo"]);
     asterisk.assert_alive();
 }
 
