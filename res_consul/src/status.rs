@@ -224,8 +224,10 @@ impl Status {
     }
 
     /// Whether others have been answered since this request had no answer, and it has none again.
+    /// While others have none either, it is Consul that is away.
     fn is_silent_alone(&self, key: &str) -> bool {
-        let last = self.silences.get(key);
+        let is_away = matches!(self.seen, Seen::Silent(_));
+        let last = self.silences.get(key).filter(|_| !is_away);
         last.is_some_and(|last| self.heard.is_some_and(|heard| heard > *last))
     }
 

@@ -231,12 +231,16 @@ fn an_agent_that_is_frozen_holds_up_no_unload(version: Version) {
     for _ in 0..3 {
         wait_all("all", LATER, &consul, &asterisk, &["demo"]);
         consul.freeze();
-        let before = proxy.requests_to("/v1/agent/");
-        eventually("a request that is not answered", seconds(10), || {
-            match proxy.requests_to("/v1/agent/") {
-                now if now > before => Ok(()),
-                now => Err(now),
-            }
+        // Those of discovery, and that of the applications.
+        let asked = || {
+            let node =
+                ["/v1/agent/health/", "/v1/agent/check/"].map(|path| proxy.requests_to(path));
+            (node[0] + node[1], proxy.requests_to("/v1/agent/services"))
+        };
+        let before = asked();
+        eventually("requests that are not answered", seconds(15), || match asked() {
+            now if now.0 > before.0 && now.1 > before.1 => Ok(()),
+            now => Err(format!("{now:?}, before {before:?}")),
         });
         for module in [DISCOVERY, APPS, CONSUL] {
             let since = Instant::now();

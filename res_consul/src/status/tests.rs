@@ -123,6 +123,13 @@ fn one_request_that_has_no_answer_among_others_that_have_is_told_once() {
     scene.silence("/v1/kv/a", "closed");
     scene.silence("/v1/kv/a", "closed");
     assert_eq!(scene.status.state(), State::Unreachable);
+    // Also where one of them was silent in an outage before.
+    scene.pass(1);
+    assert_eq!(scene.answer("/v1/kv/b", 200, "[]").lines.len(), 1);
+    scene.pass(1);
+    assert_eq!(scene.silence("/v1/kv/b", "closed").lines.len(), 1);
+    assert_eq!(scene.silence("/v1/kv/a", "closed"), Consequence::default());
+    assert_eq!(scene.status.state(), State::Unreachable);
 }
 
 #[test]
