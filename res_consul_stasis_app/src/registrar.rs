@@ -16,8 +16,10 @@ use crate::service::{REGISTER, Services};
 /// several at a time are nearly so many times as fast.
 const LINES: usize = 4;
 
-/// What a request that was interrupted may take to end.
-const INTERRUPTED: Duration = Duration::from_secs(1);
+/// When the requests must have ended once they are interrupted. They take no longer than that on a
+/// machine that has time for it; on one that has not, an unload that takes long is better than one
+/// that is refused.
+const INTERRUPTED: Duration = Duration::from_secs(5);
 
 /// The ledger and what it is written in for. May be used on any thread; nothing here waits.
 pub(crate) struct Registrar {

@@ -225,7 +225,8 @@ fn an_agent_that_is_frozen_holds_up_no_unload(version: Version) {
     let proxy = Proxy::to(consul.port());
     consul.kv_put("applications/demo", "");
     let amqp = AmqpConf::new(&tenant.url()).text();
-    let conf = ConsulConf::new(proxy.port()).discovery("check_interval", "3s");
+    let conf = ConsulConf::new(proxy.port()).consul("request_timeout", "60s");
+    let conf = conf.discovery("check_interval", "3s");
     let asterisk = booting(version, &amqp, &conf).start();
     wait_for_state(&asterisk, "connected");
     for _ in 0..3 {
@@ -246,7 +247,8 @@ fn an_agent_that_is_frozen_holds_up_no_unload(version: Version) {
             let since = Instant::now();
             unload(&asterisk, module);
             let took = since.elapsed();
-            assert!(took < seconds(3), "the unload of {module} took {took:?}");
+            // Two seconds on a machine that has nothing else to do; a minute if it waited.
+            assert!(took < seconds(20), "the unload of {module} took {took:?}");
         }
         consul.thaw();
         for module in [CONSUL, APPS, DISCOVERY] {

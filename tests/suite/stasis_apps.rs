@@ -349,7 +349,7 @@ fn an_unload_takes_all_away_and_the_calls_live(version: Version) {
         let since = Instant::now();
         unload(asterisk, APPS);
         let took = since.elapsed();
-        assert!(took < seconds(2), "the unload took {took:?}");
+        assert!(took < seconds(6), "the unload took {took:?}");
         assert!(!asterisk.process().maps(&format!("{APPS}.so")), "it is still mapped");
         assert_eq!(apps(asterisk), [""; 0]);
         assert_eq!(registered_apps(consul, asterisk), [""; 0]);

@@ -389,7 +389,7 @@ fn a_slow_agent_holds_up_no_application(version: Version) {
     crate::fleet::reload(&asterisk, APPS);
     crate::fleet::unload(&asterisk, APPS);
     let took = since.elapsed();
-    assert!(took < seconds(4), "commands waited for the agent: {took:?}");
+    assert!(took < seconds(8), "commands waited for the agent: {took:?}");
     assert_eq!(apps(&asterisk), [""; 0]);
     asterisk.assert_alive();
 }

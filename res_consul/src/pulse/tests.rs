@@ -20,11 +20,10 @@ fn a_consul_that_comes_up_is_noticed_without_any_other_request() {
     let server = Server::on(listener, |_, _| ok(0, "\"127.0.0.1:8300\"\n"));
     until(|| connection.state().0 == State::Reachable);
     assert_eq!(server.asked(), ["GET /v1/status/leader"]);
-    let lines = host.lines();
-    assert_eq!(
-        lines.iter().map(|line| line.0).collect::<Vec<_>>(),
-        [Level::Warning, Level::Notice]
-    );
+    // The line comes after the state.
+    until(|| host.lines().len() >= 2);
+    let levels = host.lines().iter().map(|line| line.0).collect::<Vec<_>>();
+    assert_eq!(levels, [Level::Warning, Level::Notice]);
     connection.set_ending(true);
     assert!(pulse.join_within(Duration::from_secs(1)));
 }
@@ -42,6 +41,7 @@ fn a_consul_without_a_leader_fails_until_it_has_one() {
     pulse.start().unwrap();
     until(|| connection.state().0 == State::Reachable);
     assert_eq!(server.asked().len(), 5);
+    until(|| host.lines().len() >= 2);
     let lines = host.lines();
     assert!(lines[0].1.ends_with("fails: GET /v1/status/leader: it has no leader"), "{lines:?}");
     assert_eq!(lines.len(), 2, "{lines:?}");
