@@ -30,6 +30,8 @@ rig_env = $(shell $(RIG) env 2>/dev/null | sed -n 's/^$(1)=//p')
 
 # For builds on this machine that are not for an Asterisk installed on it.
 FOR_22 = ASTERISK_INCLUDE_DIR=$(call rig_env,ASTERISK_22_INCLUDE_DIR) ASTERISK_VERSION=$(call rig_env,ASTERISK_22_VERSION) CARGO_TARGET_DIR=target/asterisk-22
+# Scenarios at one time: most of what they do is wait.
+SUITE_THREADS ?= $(shell n=$$((2 * $$(nproc) + 1)); echo $$((n < 8 ? n : 8)))
 TEST_PACKAGES := $(addprefix -p ,$(MODULES)) -p res_boundary -p res_watcher
 
 .DEFAULT_GOAL := all
@@ -94,7 +96,7 @@ unit: rig-22 ## Unit tests, without servers
 
 suite: build-22 build-16 ## The integration suite on Asterisk 22 and 16, real servers
 	@echo "==> integration suite: Asterisk $(call rig_env,ASTERISK_22_VERSION) and $(call rig_env,ASTERISK_16_VERSION), RabbitMQ $(call rig_env,RABBITMQ_VERSION), Consul $(call rig_env,CONSUL_VERSION)"
-	$(FOR_22) $(CARGO) test --locked -p constellation-tests
+	$(FOR_22) RUST_TEST_THREADS=$(SUITE_THREADS) $(CARGO) test --locked -p constellation-tests
 
 test: check unit suite ## Everything that must pass
 

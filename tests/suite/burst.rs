@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::pair::{Pair, counter};
 use crate::traffic::{count_slowly, hang_up};
 
-on_each_version!(a_burst_from_many_channels_is_complete_and_leaves_calls_alone);
+on_each_version!([alone: a_burst_from_many_channels_is_complete_and_leaves_calls_alone]);
 
 const CHANNELS: u32 = 4;
 

@@ -15,9 +15,9 @@ use crate::fleet::{
 
 on_each_version!(
     keys_that_are_put_changed_and_deleted_are_followed,
-    two_thousand_keys_at_once_are_there_and_gone,
     an_agent_restored_from_an_older_state_is_followed_backwards,
     keys_beside_the_prefix_make_no_storm_of_requests,
+    [alone: two_thousand_keys_at_once_are_there_and_gone]
 );
 
 fn keys_that_are_put_changed_and_deleted_are_followed(version: Version) {

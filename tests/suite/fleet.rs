@@ -359,5 +359,13 @@ pub(crate) fn call_that_stays(asterisk: &Asterisk, app: &str) -> String {
         let channels = told["channel_ids"].as_array().cloned().unwrap_or_default();
         if channels.contains(&call["id"]) { Ok(()) } else { Err(told) }
     });
-    format!("/channels/{}", call["id"].as_str().expect("an id"))
+    let call = format!("/channels/{}", call["id"].as_str().expect("an id"));
+    // It is subscribed to a moment before the application can do anything with it.
+    eventually("the call to be the application's", seconds(10), || {
+        match ari.delete(&format!("{call}/silence")) {
+            reply if reply.status == 204 => Ok(()),
+            reply => Err(reply.body),
+        }
+    });
+    call
 }

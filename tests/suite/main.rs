@@ -3,14 +3,25 @@
 
 //! The integration suite: real Asterisk, real RabbitMQ, real calls. One module a theme.
 
-/// Makes of each scenario, a function of an Asterisk's version, one test for each version.
+/// Makes of each scenario, a function of an Asterisk's version, one test for each version. Those
+/// in `[alone: …]` have the machine for themselves.
 macro_rules! on_each_version {
-    ($($scenario:ident),+ $(,)?) => {
+    ($($beside:ident),* $(,)? $([alone: $($alone:ident),+])?) => {
         mod v22 {
-            $(#[test] fn $scenario() { super::$scenario(rig::Version::V22); })+
+            $(#[test] fn $beside() {
+                crate::turns::beside_others(|| super::$beside(rig::Version::V22));
+            })*
+            $($(#[test] fn $alone() {
+                crate::turns::alone(|| super::$alone(rig::Version::V22));
+            })+)?
         }
         mod v16 {
-            $(#[test] fn $scenario() { super::$scenario(rig::Version::V16); })+
+            $(#[test] fn $beside() {
+                crate::turns::beside_others(|| super::$beside(rig::Version::V16));
+            })*
+            $($(#[test] fn $alone() {
+                crate::turns::alone(|| super::$alone(rig::Version::V16));
+            })+)?
         }
     };
 }
@@ -61,4 +72,5 @@ mod stasis_values;
 mod stop;
 mod tls;
 mod traffic;
+mod turns;
 mod unloading;

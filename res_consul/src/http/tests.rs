@@ -54,7 +54,7 @@ impl Scene {
         let began = Instant::now();
         self.cutter.cut();
         let result = request.join().unwrap();
-        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
         assert!(result.is_err(), "{result:?}");
     }
 }

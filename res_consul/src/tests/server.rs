@@ -91,7 +91,7 @@ impl Server {
     /// Settings that lead here, with short timeouts, and more lines of `[consul]`.
     pub(crate) fn settings(&self, lines: &[(&str, &str)]) -> Settings {
         let port = self.port.to_string();
-        let mut all = vec![("port", port.as_str()), ("request_timeout", "2s")];
+        let mut all = vec![("port", port.as_str()), ("request_timeout", "20s")];
         all.extend_from_slice(lines);
         super::settings(&all)
     }

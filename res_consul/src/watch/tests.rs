@@ -94,7 +94,7 @@ fn the_callback_is_called_at_first_and_when_something_is_different_only() {
     assert_eq!((counters.wakeups, counters.changes), (4, 3));
     let began = Instant::now();
     drop(watch);
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
     assert!(scene.given.try_recv().is_err());
 }
 
