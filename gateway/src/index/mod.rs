@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! Who owns what: which node has this channel, bridge, playback or live recording.
+
+mod kind;
+mod names;
+mod shard;
+#[cfg(test)]
+mod tests;
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+pub(crate) use kind::Kind;
+use names::Names;
+use shard::{Entry, Shard};
+
+use crate::fleet::Slot;
+
+const SHARDS: usize = 64;
+
+/// What is known of a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub slot: Slot,
+    /// The application it was made for, when that is known.
+    pub app: Option<App>,
+}
+
+/// An application's name, as a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct App(u32);
+
+/// The index. Facts come from our own requests, from what nodes answer, from full reads of a node,
+/// and from events.
+#[derive(Debug)]
+pub(crate) struct Index {
+    shards: Vec<Shard>,
+    hasher: RandomState,
+    names: Names,
+    /// Counts the full reads that have begun: what is older than a read and not in it has ended.
+    read: AtomicU32,
+    began: Instant,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Shard::default()).collect(),
+            hasher: RandomState::new(),
+            names: Names::default(),
+            read: AtomicU32::new(0),
+            began: Instant::now(),
+        }
+    }
+}
+
+impl Index {
+    /// Who has it. The second half of a Local channel is where its first half is.
+    pub(crate) fn owner(&self, kind: Kind, id: &str) -> Option<Owner> {
+        let found = self.shard(id).find(kind, id, self.now());
+        match (found, id.strip_suffix(";2")) {
+            (None, Some(first)) if kind == Kind::Channel => {
+                self.shard(first).find(kind, first, self.now())
+            }
+            _ => found,
+        }
+    }
+
+    /// Notes who has it, whatever was known before. Without an application a known one stays.
+    pub(crate) fn learn(&self, kind: Kind, id: &str, slot: Slot, app: Option<App>) {
+        self.shard(id).put(kind, id, self.entry(slot, app));
+    }
+
+    /// Notes who is going to have it, unless somebody does already: that one is given back.
+    pub(crate) fn reserve(&self, kind: Kind, id: &str, slot: Slot, app: Option<App>) -> Owner {
+        self.shard(id).put_if_absent(kind, id, self.entry(slot, app))
+    }
+
+    /// It has ended.
+    pub(crate) fn forget(&self, kind: Kind, id: &str) {
+        self.shard(id).remove(kind, id);
+    }
+
+    /// All of a node has ended: it is dead, or another process now.
+    pub(crate) fn forget_node(&self, slot: Slot) {
+        for shard in &self.shards {
+            shard.retain(|_, entry| entry.slot != slot);
+        }
+    }
+
+    /// A full read of a node begins.
+    pub(crate) fn begin_read(&self) -> Read {
+        Read(self.read.fetch_add(1, Ordering::SeqCst) + 1)
+    }
+
+    /// It is over, and what it told has been learnt: of these kinds, what was there before it and
+    /// is not in it has ended.
+    pub(crate) fn end_read(&self, read: &Read, slot: Slot, kinds: &[Kind]) {
+        for shard in &self.shards {
+            shard.retain(|kind, entry| {
+                entry.slot != slot || !kinds.contains(&kind) || entry.read >= read.0
+            });
+        }
+    }
+
+    /// Forgets what nodes have no lists of, once nobody has asked for it so long.
+    pub(crate) fn forget_unasked(&self, after: Duration) {
+        let oldest = self.now().saturating_sub(u32::try_from(after.as_secs()).unwrap_or(u32::MAX));
+        for shard in &self.shards {
+            shard.retain(|kind, entry| kind.is_listed() || entry.touched() >= oldest);
+        }
+    }
+
+    /// How many of a kind a node has.
+    pub(crate) fn count_of(&self, kind: Kind, slot: Slot) -> usize {
+        self.shards.iter().map(|shard| shard.count_of(kind, slot)).sum()
+    }
+
+    /// How many of a kind there are.
+    pub(crate) fn count(&self, kind: Kind) -> usize {
+        self.shards.iter().map(|shard| shard.count(kind)).sum()
+    }
+
+    pub(crate) fn app(&self, name: &str) -> App {
+        self.names.number(name)
+    }
+
+    pub(crate) fn app_name(&self, app: App) -> Option<std::sync::Arc<str>> {
+        self.names.name(app)
+    }
+
+    fn entry(&self, slot: Slot, app: Option<App>) -> Entry {
+        Entry::new(slot, app, self.read.load(Ordering::SeqCst), self.now())
+    }
+
+    /// Seconds of this process.
+    fn now(&self) -> u32 {
+        u32::try_from(self.began.elapsed().as_secs()).unwrap_or(u32::MAX)
+    }
+
+    fn shard(&self, id: &str) -> &Shard {
+        let hash = usize::try_from(self.hasher.hash_one(id) % 64).unwrap_or(0);
+        // There are as many as the hash can name.
+        #[allow(clippy::indexing_slicing)]
+        &self.shards[hash % SHARDS]
+    }
+}
+
+/// A full read of a node that is under way.
+#[derive(Debug)]
+pub(crate) struct Read(u32);

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! A part of the index, with a lock of its own.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::{App, Kind, Owner};
+use crate::fleet::Slot;
+
+const NO_APP: u32 = u32::MAX;
+
+/// 16 bytes for each resource, beside its id.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub slot: Slot,
+    app: u32,
+    /// The full read that was the last to begin when it was noted.
+    pub read: u32,
+    /// Seconds of this process when it was last asked for.
+    touched: AtomicU32,
+}
+
+impl Entry {
+    pub(super) fn new(slot: Slot, app: Option<App>, read: u32, now: u32) -> Self {
+        Self { slot, app: app.map_or(NO_APP, |app| app.0), read, touched: AtomicU32::new(now) }
+    }
+
+    pub(super) fn touched(&self) -> u32 {
+        self.touched.load(Ordering::Relaxed)
+    }
+
+    fn owner(&self) -> Owner {
+        Owner { slot: self.slot, app: (self.app != NO_APP).then_some(App(self.app)) }
+    }
+}
+
+type Tables = [HashMap<Box<str>, Entry>; 5];
+
+#[derive(Debug, Default)]
+pub(super) struct Shard(RwLock<Tables>);
+
+// A kind's place is within the array.
+#[allow(clippy::indexing_slicing)]
+impl Shard {
+    pub(super) fn find(&self, kind: Kind, id: &str, now: u32) -> Option<Owner> {
+        let tables = self.read();
+        let entry = tables[kind.place()].get(id)?;
+        if entry.touched() != now {
+            entry.touched.store(now, Ordering::Relaxed);
+        }
+        Some(entry.owner())
+    }
+
+    pub(super) fn put(&self, kind: Kind, id: &str, mut entry: Entry) {
+        let mut tables = self.write();
+        let table = &mut tables[kind.place()];
+        match table.get_mut(id) {
+            Some(before) => {
+                if entry.app == NO_APP && before.slot == entry.slot {
+                    entry.app = before.app;
+                }
+                *before = entry;
+            }
+            None => {
+                table.insert(id.into(), entry);
+            }
+        }
+    }
+
+    pub(super) fn put_if_absent(&self, kind: Kind, id: &str, entry: Entry) -> Owner {
+        let mut tables = self.write();
+        let table = &mut tables[kind.place()];
+        if let Some(before) = table.get(id) {
+            return before.owner();
+        }
+        let owner = entry.owner();
+        table.insert(id.into(), entry);
+        owner
+    }
+
+    pub(super) fn remove(&self, kind: Kind, id: &str) {
+        self.write()[kind.place()].remove(id);
+    }
+
+    pub(super) fn retain(&self, stays: impl Fn(Kind, &Entry) -> bool) {
+        let mut tables = self.write();
+        for kind in Kind::ALL {
+            let table = &mut tables[kind.place()];
+            let before = table.len();
+            table.retain(|_, entry| stays(kind, entry));
+            if table.len() < before / 2 {
+                table.shrink_to_fit();
+            }
+        }
+    }
+
+    pub(super) fn count_of(&self, kind: Kind, slot: Slot) -> usize {
+        self.read()[kind.place()].values().filter(|entry| entry.slot == slot).count()
+    }
+
+    pub(super) fn count(&self, kind: Kind) -> usize {
+        self.read()[kind.place()].len()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Tables> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Tables> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! Facts in, owners out.
+
+use std::time::{Duration, Instant};
+
+use super::*;
+
+const A: Slot = Slot(0);
+const B: Slot = Slot(1);
+
+fn slot(index: &Index, kind: Kind, id: &str) -> Option<Slot> {
+    index.owner(kind, id).map(|owner| owner.slot)
+}
+
+#[test]
+fn kinds_are_kept_apart_and_the_last_fact_counts() {
+    let index = Index::default();
+    index.learn(Kind::Channel, "x", A, None);
+    index.learn(Kind::Bridge, "x", B, None);
+    assert_eq!(slot(&index, Kind::Channel, "x"), Some(A));
+    assert_eq!(slot(&index, Kind::Bridge, "x"), Some(B));
+    assert_eq!(slot(&index, Kind::Playback, "x"), None);
+    index.learn(Kind::Channel, "x", B, None);
+    assert_eq!(slot(&index, Kind::Channel, "x"), Some(B));
+    index.forget(Kind::Channel, "x");
+    assert_eq!(slot(&index, Kind::Channel, "x"), None);
+    assert_eq!((index.count(Kind::Bridge), index.count(Kind::Channel)), (1, 0));
+}
+
+#[test]
+fn the_second_half_of_a_local_channel_is_where_the_first_is() {
+    let index = Index::default();
+    index.learn(Kind::Channel, "x", A, None);
+    assert_eq!(slot(&index, Kind::Channel, "x;2"), Some(A));
+    index.learn(Kind::Channel, "x;2", B, None);
+    assert_eq!(slot(&index, Kind::Channel, "x;2"), Some(B));
+    index.learn(Kind::Bridge, "b", A, None);
+    assert_eq!(slot(&index, Kind::Bridge, "b;2"), None);
+}
+
+#[test]
+fn of_two_reservations_one_wins() {
+    let index = Index::default();
+    assert_eq!(index.reserve(Kind::Channel, "x", A, None).slot, A);
+    assert_eq!(index.reserve(Kind::Channel, "x", B, None).slot, A);
+}
+
+#[test]
+fn a_known_application_stays() {
+    let index = Index::default();
+    let app = index.app("conf");
+    index.learn(Kind::Channel, "x", A, Some(app));
+    index.learn(Kind::Channel, "x", A, None);
+    assert_eq!(index.owner(Kind::Channel, "x").unwrap().app, Some(app));
+    assert_eq!(index.app_name(app).unwrap().as_ref(), "conf");
+    assert_eq!((index.app("conf"), index.app("other") == app), (app, false));
+    // Of another node it is another channel.
+    index.learn(Kind::Channel, "x", B, None);
+    assert_eq!(index.owner(Kind::Channel, "x").unwrap().app, None);
+}
+
+#[test]
+fn a_full_read_ends_what_is_not_in_it_but_not_what_came_meanwhile() {
+    let index = Index::default();
+    for id in ["ended", "lives"] {
+        index.learn(Kind::Channel, id, A, None);
+    }
+    index.learn(Kind::Channel, "other", B, None);
+    index.learn(Kind::Playback, "p", A, None);
+    let read = index.begin_read();
+    index.reserve(Kind::Channel, "new", A, None);
+    index.learn(Kind::Channel, "lives", A, None);
+    index.end_read(&read, A, &[Kind::Channel, Kind::Bridge]);
+    assert_eq!(slot(&index, Kind::Channel, "ended"), None);
+    for (kind, id) in [(Kind::Channel, "lives"), (Kind::Channel, "new"), (Kind::Playback, "p")] {
+        assert_eq!(slot(&index, kind, id), Some(A), "{id}");
+    }
+    assert_eq!(slot(&index, Kind::Channel, "other"), Some(B));
+    assert_eq!((index.count_of(Kind::Channel, A), index.count_of(Kind::Channel, B)), (2, 1));
+    index.forget_node(A);
+    assert_eq!((index.count(Kind::Channel), index.count(Kind::Playback)), (1, 0));
+}
+
+#[test]
+fn what_nobody_asks_for_is_forgotten() {
+    let index = Index::default();
+    index.learn(Kind::Playback, "p", A, None);
+    index.learn(Kind::Channel, "c", A, None);
+    index.forget_unasked(Duration::from_secs(60));
+    assert_eq!(index.count(Kind::Playback), 1);
+    // A moment of the future: nothing was asked for since.
+    for shard in &index.shards {
+        shard.retain(|kind, entry| kind.is_listed() || entry.touched() >= 1);
+    }
+    assert_eq!((index.count(Kind::Playback), index.count(Kind::Channel)), (0, 1));
+}
+
+fn resident() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 4096
+}
+
+/// `cargo test --release -p constellation-gateway -- --ignored --nocapture measure`
+#[test]
+#[ignore = "a measurement"]
+fn measure_a_hundred_thousand_channels() {
+    const COUNT: usize = 100_000;
+    let ids: Vec<String> = (0..COUNT).map(|n| format!("1732212345.{n:06}-0a1b2c3d4e5f")).collect();
+    let (index, before) = (Index::default(), resident());
+    let since = Instant::now();
+    let read = index.begin_read();
+    for id in &ids {
+        index.learn(Kind::Channel, id, A, None);
+    }
+    index.end_read(&read, A, &[Kind::Channel]);
+    let rebuilt = since.elapsed();
+    let grown = resident().saturating_sub(before);
+    let since = Instant::now();
+    let found = ids.iter().filter(|id| index.owner(Kind::Channel, id).is_some()).count();
+    let looked = since.elapsed();
+    assert_eq!(found, COUNT);
+    let mut told = std::io::stderr();
+    std::io::Write::write_fmt(
+        &mut told,
+        format_args!(
+            "100,000 channels: {} KiB, {} ns a lookup, rebuilt in {} ms\n",
+            grown / 1024,
+            looked.as_nanos() / COUNT as u128,
+            rebuilt.as_millis()
+        ),
+    )
+    .unwrap();
+    assert!(grown < 64 << 20, "{grown} bytes");
+    assert!(looked < Duration::from_secs(5) && rebuilt < Duration::from_secs(5));
+}
