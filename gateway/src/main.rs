@@ -4,6 +4,8 @@
 //! The gateway: one ARI address in front of a fleet of Asterisk servers.
 #![forbid(unsafe_code)]
 
+mod access;
+mod ari;
 mod config;
 mod fleet;
 mod index;

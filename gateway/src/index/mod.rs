@@ -75,7 +75,13 @@ impl Index {
     }
 
     /// Notes who is going to have it, unless somebody does already: that one is given back.
-    pub(crate) fn reserve(&self, kind: Kind, id: &str, slot: Slot, app: Option<App>) -> Owner {
+    pub(crate) fn reserve(
+        &self,
+        kind: Kind,
+        id: &str,
+        slot: Slot,
+        app: Option<App>,
+    ) -> Option<Owner> {
         self.shard(id).put_if_absent(kind, id, self.entry(slot, app))
     }
 

@@ -3,7 +3,7 @@
 
 //! A part of the index, with a lock of its own.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -37,7 +37,19 @@ impl Entry {
     }
 }
 
-type Tables = [HashMap<Box<str>, Entry>; 5];
+#[derive(Debug, Default)]
+struct Tables {
+    kinds: [HashMap<Box<str>, Entry>; 5],
+    /// How many of each kind each node has.
+    counts: BTreeMap<(Slot, Kind), usize>,
+}
+
+impl Tables {
+    fn count(&mut self, kind: Kind, slot: Slot, by: isize) {
+        let count = self.counts.entry((slot, kind)).or_default();
+        *count = count.saturating_add_signed(by);
+    }
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Shard(RwLock<Tables>);
@@ -47,7 +59,7 @@ pub(super) struct Shard(RwLock<Tables>);
 impl Shard {
     pub(super) fn find(&self, kind: Kind, id: &str, now: u32) -> Option<Owner> {
         let tables = self.read();
-        let entry = tables[kind.place()].get(id)?;
+        let entry = tables.kinds[kind.place()].get(id)?;
         if entry.touched() != now {
             entry.touched.store(now, Ordering::Relaxed);
         }
@@ -56,53 +68,67 @@ impl Shard {
 
     pub(super) fn put(&self, kind: Kind, id: &str, mut entry: Entry) {
         let mut tables = self.write();
-        let table = &mut tables[kind.place()];
-        match table.get_mut(id) {
+        let slot = entry.slot;
+        match tables.kinds[kind.place()].get_mut(id) {
             Some(before) => {
-                if entry.app == NO_APP && before.slot == entry.slot {
+                if entry.app == NO_APP && before.slot == slot {
                     entry.app = before.app;
                 }
+                let left = before.slot;
                 *before = entry;
+                tables.count(kind, left, -1);
             }
             None => {
-                table.insert(id.into(), entry);
+                tables.kinds[kind.place()].insert(id.into(), entry);
             }
         }
+        tables.count(kind, slot, 1);
     }
 
-    pub(super) fn put_if_absent(&self, kind: Kind, id: &str, entry: Entry) -> Owner {
+    /// What was there; `None` when this is now.
+    pub(super) fn put_if_absent(&self, kind: Kind, id: &str, entry: Entry) -> Option<Owner> {
         let mut tables = self.write();
-        let table = &mut tables[kind.place()];
-        if let Some(before) = table.get(id) {
-            return before.owner();
+        if let Some(before) = tables.kinds[kind.place()].get(id) {
+            return Some(before.owner());
         }
-        let owner = entry.owner();
-        table.insert(id.into(), entry);
-        owner
+        tables.count(kind, entry.slot, 1);
+        tables.kinds[kind.place()].insert(id.into(), entry);
+        None
     }
 
     pub(super) fn remove(&self, kind: Kind, id: &str) {
-        self.write()[kind.place()].remove(id);
+        let mut tables = self.write();
+        if let Some(entry) = tables.kinds[kind.place()].remove(id) {
+            tables.count(kind, entry.slot, -1);
+        }
     }
 
     pub(super) fn retain(&self, stays: impl Fn(Kind, &Entry) -> bool) {
         let mut tables = self.write();
+        let Tables { kinds, counts } = &mut *tables;
         for kind in Kind::ALL {
-            let table = &mut tables[kind.place()];
+            let table = &mut kinds[kind.place()];
             let before = table.len();
-            table.retain(|_, entry| stays(kind, entry));
+            table.retain(|_, entry| {
+                let stays = stays(kind, entry);
+                if !stays && let Some(count) = counts.get_mut(&(entry.slot, kind)) {
+                    *count = count.saturating_sub(1);
+                }
+                stays
+            });
             if table.len() < before / 2 {
                 table.shrink_to_fit();
             }
         }
+        counts.retain(|_, count| *count > 0);
     }
 
     pub(super) fn count_of(&self, kind: Kind, slot: Slot) -> usize {
-        self.read()[kind.place()].values().filter(|entry| entry.slot == slot).count()
+        self.read().counts.get(&(slot, kind)).copied().unwrap_or_default()
     }
 
     pub(super) fn count(&self, kind: Kind) -> usize {
-        self.read()[kind.place()].len()
+        self.read().kinds[kind.place()].len()
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Tables> {

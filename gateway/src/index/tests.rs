@@ -43,8 +43,8 @@ fn the_second_half_of_a_local_channel_is_where_the_first_is() {
 #[test]
 fn of_two_reservations_one_wins() {
     let index = Index::default();
-    assert_eq!(index.reserve(Kind::Channel, "x", A, None).slot, A);
-    assert_eq!(index.reserve(Kind::Channel, "x", B, None).slot, A);
+    assert_eq!(index.reserve(Kind::Channel, "x", A, None), None);
+    assert_eq!(index.reserve(Kind::Channel, "x", B, None).unwrap().slot, A);
 }
 
 #[test]

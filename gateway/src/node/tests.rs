@@ -64,12 +64,10 @@ async fn credentials_are_ours_and_the_connection_is_kept() {
 #[tokio::test]
 async fn what_changes_something_is_sent_once_whatever_happens() {
     for (script, wanted) in [
-        (Answer::Close as fn() -> Answer, NodeError::Broken),
+        ((|| Answer::Close) as fn() -> Answer, NodeError::Broken),
         (|| Answer::Silence, NodeError::Silent),
         (|| Answer::Text("nonsense\r\n\r\n".into()), NodeError::Broken),
-    ]
-    .map(|(script, wanted): (fn() -> Answer, NodeError)| (script, wanted))
-    {
+    ] {
         for is_kept in [false, true] {
             // The first request leaves a connection behind.
             let skipped = usize::from(is_kept);

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! Who may do what.
+
+mod credentials;
+mod hash;
+mod rights;
+mod users;
+
+pub(crate) use credentials::Credentials;
+pub(crate) use hash::{hash_password, new_token};
+pub(crate) use rights::{Verdict, judge};
+pub(crate) use users::{Person, Users};
