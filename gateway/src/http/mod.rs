@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! What clients meet: connections, requests, health, metrics.
+
+mod identity;
+mod metrics;
+mod serve;
+mod service;
+
+pub(crate) use metrics::Metrics;
+pub(crate) use serve::serve;
+pub(crate) use service::Service;

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! All that requests share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
+
+use super::place::{Candidate, place};
+use crate::access::Users;
+use crate::config::Config;
+use crate::fleet::{Slot, Watch};
+use crate::http::Metrics;
+use crate::index::{Index, Kind};
+use crate::node::Roster;
+
+/// The gateway itself.
+pub(crate) struct Gateway {
+    pub config: Config,
+    pub users: Users,
+    pub index: Index,
+    pub roster: ArcSwap<Roster>,
+    pub watch: Watch,
+    pub metrics: Metrics,
+    pub(super) questions: Semaphore,
+    turn: AtomicU64,
+}
+
+impl Gateway {
+    pub(crate) fn new(config: Config, watch: Watch) -> Self {
+        Self {
+            users: Users::new(&config.users),
+            index: Index::default(),
+            roster: ArcSwap::default(),
+            watch,
+            metrics: Metrics::default(),
+            questions: Semaphore::new(config.limits.questions),
+            turn: AtomicU64::new(0),
+            config,
+        }
+    }
+
+    /// The node of something new. One that could not be reached a moment ago is left out while
+    /// there are others.
+    pub(super) fn choose(&self, roster: &Roster, app: Option<&str>) -> Option<Slot> {
+        let takes_new = || roster.members().filter(|member| member.node.state.takes_new());
+        let mut members: Vec<_> =
+            takes_new().filter(|member| !member.client.is_suspect()).collect();
+        if members.is_empty() {
+            members = takes_new().collect();
+        }
+        let candidates: Vec<Candidate<'_>> = members
+            .iter()
+            .map(|member| Candidate {
+                slot: member.node.slot,
+                eid: &member.node.eid,
+                weight: member.node.weight,
+                channels: self.index.count_of(Kind::Channel, member.node.slot),
+            })
+            .collect();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        place(self.config.nodes.placement, &candidates, app, turn)
+    }
+
+    pub(super) fn roster(&self) -> Arc<Roster> {
+        self.roster.load_full()
+    }
+}

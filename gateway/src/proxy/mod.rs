@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! Carries requests out: questions, merged lists, one node's answer passed on.
+
+mod ask;
+mod belongs;
+mod carry;
+mod docs;
+mod gateway;
+mod merge;
+mod place;
+mod refresh;
+mod reply;
+mod stamp;
+mod task;
+
+pub(crate) use gateway::Gateway;
+pub(crate) use refresh::refresh;
+pub(crate) use reply::{Body, Reply, failure, text};
+pub(crate) use task::Task;
