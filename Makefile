@@ -35,7 +35,7 @@ SUITE_THREADS ?= $(shell n=$$((2 * $$(nproc) + 1)); echo $$((n < 8 ? n : 8)))
 TEST_PACKAGES := $(addprefix -p ,$(MODULES)) -p res_boundary -p res_watcher
 
 .DEFAULT_GOAL := all
-.PHONY: all install samples uninstall rig rig-22 build-22 build-16 test check unit suite demo up watch down clean help
+.PHONY: all gateway install samples uninstall rig rig-22 build-22 build-16 build-gateway test check unit suite demo up watch down clean help
 
 all: ## Build the modules for the Asterisk whose headers are installed
 	@command -v $(CARGO) >/dev/null || { echo "make: cargo is missing: install Rust 1.88 or newer" >&2; exit 1; }
@@ -43,6 +43,9 @@ all: ## Build the modules for the Asterisk whose headers are installed
 	@test -f $(or $(ASTERISK_INCLUDE_DIR),/usr/include)/asterisk/module.h || { echo "make: no Asterisk headers in $(or $(ASTERISK_INCLUDE_DIR),/usr/include): install the package asterisk-dev, or name their folder in ASTERISK_INCLUDE_DIR" >&2; exit 1; }
 	@test -n "$$LIBCLANG_PATH" || ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* >/dev/null 2>&1 || { echo "make: libclang is missing: install the package libclang-dev" >&2; exit 1; }
 	$(CARGO) build --release --locked $(addprefix -p ,$(MODULES))
+
+gateway: ## Build the gateway, which needs no Asterisk: target/release/gateway
+	$(CARGO) build --release --locked -p constellation-gateway
 
 install: ## Install modules, headers, help and ARI description (DESTDIR, ASTMODDIR, ASTDATADIR)
 	@for module in $(MODULES); do \
@@ -82,6 +85,10 @@ build-22: rig-22
 	@echo "==> building for Asterisk $(call rig_env,ASTERISK_22_VERSION)"
 	@$(FOR_22) $(CARGO) build --release --locked $(TEST_PACKAGES)
 
+build-gateway: rig-22
+	@echo "==> building the gateway"
+	@$(FOR_22) $(CARGO) build --release --locked -p constellation-gateway
+
 # Inside the Debian 11 root, whose older glibc the modules must load with.
 build-16: rig
 	@echo "==> building for Asterisk $(call rig_env,ASTERISK_16_VERSION)"
@@ -94,7 +101,7 @@ check: rig-22 ## rustfmt, and clippy with warnings denied
 unit: rig-22 ## Unit tests, without servers
 	$(FOR_22) $(CARGO) test --locked --workspace --exclude constellation-tests --exclude res_boundary --exclude res_watcher
 
-suite: build-22 build-16 ## The integration suite on Asterisk 22 and 16, real servers
+suite: build-22 build-16 build-gateway ## The integration suite on Asterisk 22 and 16, real servers
 	@echo "==> integration suite: Asterisk $(call rig_env,ASTERISK_22_VERSION) and $(call rig_env,ASTERISK_16_VERSION), RabbitMQ $(call rig_env,RABBITMQ_VERSION), Consul $(call rig_env,CONSUL_VERSION)"
 	$(FOR_22) RUST_TEST_THREADS=$(SUITE_THREADS) $(CARGO) test --locked -p constellation-tests
 
