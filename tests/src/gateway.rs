@@ -25,14 +25,14 @@ const HASH: &str =
 /// SHA-256 of [`TOKEN`].
 const TOKEN_HASH: &str = "0e37f3aa4e36c5045885103448d76aafe7c90336d655a274c3d95fc4357b57ba";
 
-/// The program: what `GATEWAY_BINARY` names, or what the Makefile built.
+/// The program: what `RIG_GATEWAY` names, or what the Makefile built.
 pub fn binary() -> PathBuf {
     let built = || {
         let folder = std::env::var_os("MODULES_22");
         let folder = folder.map(PathBuf::from);
         folder.unwrap_or_else(|| checkout().join("target/asterisk-22/release")).join("gateway")
     };
-    std::env::var_os("GATEWAY_BINARY").map_or_else(built, PathBuf::from)
+    std::env::var_os("RIG_GATEWAY").map_or_else(built, PathBuf::from)
 }
 
 /// A running gateway; killed on drop, with the end of its log shown when the test fails.

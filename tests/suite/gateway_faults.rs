@@ -35,6 +35,9 @@ fn an_owner_that_is_killed_is_unavailable_and_then_forgotten() {
     let (dead, dead_node) = &calls[0];
     let post = site.post(dead_node);
     post.asterisk.kill();
+    // What a proxy has in front of nothing would accept connections.
+    post.proxy.refuse();
+    post.proxy.cut();
     for path in [format!("/channels/{dead}"), format!("/channels/{dead}/variable?variable=X")] {
         let refused = site.ari().get(&path);
         assert_eq!(refused.status, 503, "{refused:?}");

@@ -49,7 +49,7 @@ fn none_is_misrouted_and_none_repeated() {
     // What is sent once must come once: each of these has a number of its own.
     let numbered = seen.iter().filter(|(line, _)| line.contains("number-"));
     let numbered: Vec<(&String, &i32)> = numbered.collect();
-    assert_eq!(numbered.len(), CLIENTS * ROUNDS * 2);
+    assert_eq!(numbered.len(), CLIENTS * ROUNDS * 3);
     assert!(numbered.iter().all(|(_, count)| **count == 1), "repeated");
     assert!(total >= CLIENTS * ROUNDS * ROUND, "{total}");
     assert_eq!(site.gateway.metric("gateway_questions_total"), questions, "nobody had to be asked");

@@ -80,7 +80,7 @@ pub(crate) fn read(
     for name in table.keys() {
         faults.unknown_section(name, nearest(name, &SECTIONS));
     }
-    for name in environment.unread() {
+    for name in environment.unread(&SECTIONS) {
         faults.unknown_variable(&name);
     }
     faults.into_result(Config { http, limits, consul, nodes, index, log, users })

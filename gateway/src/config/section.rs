@@ -33,11 +33,19 @@ impl Environment {
         self.variables.get(name).map(String::as_str).filter(|text| !text.is_empty())
     }
 
-    /// Variables with our prefix that name no option.
-    pub(super) fn unread(&self) -> Vec<String> {
+    /// Variables that begin like one of ours and name no option. What else begins with `GATEWAY_`
+    /// may be others': Kubernetes sets such for a service named so.
+    pub(super) fn unread(&self, sections: &[&str]) -> Vec<String> {
         let read = self.read.borrow();
-        let ours = self.variables.keys().filter(|name| name.starts_with(PREFIX));
-        ours.filter(|name| !read.contains(*name)).cloned().collect()
+        let is_ours = |name: &str| {
+            let rest = name.strip_prefix(PREFIX).unwrap_or_default().to_ascii_lowercase();
+            let is_of = |section: &&str| {
+                rest.strip_prefix(section).is_some_and(|option| option.starts_with('_'))
+            };
+            sections.iter().any(|section| is_of(&section))
+        };
+        let names = self.variables.keys().filter(|name| is_ours(name) && !read.contains(*name));
+        names.cloned().collect()
     }
 }
 

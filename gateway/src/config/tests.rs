@@ -64,6 +64,7 @@ fn the_environment_goes_before_the_file() {
         ("CONSUL_HTTP_ADDR", "consul:1"),
         ("CONSUL_HTTP_TOKEN", "t"),
         ("PATH", "/bin"),
+        ("GATEWAY_SERVICE_HOST", "10.0.0.1"),
     ];
     let config = with(&small(), &variables).unwrap();
     assert_eq!(config.nodes.password.reveal(), "other");

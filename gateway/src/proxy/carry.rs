@@ -315,7 +315,10 @@ impl Gateway {
             reply = Response::new(Body::Ours(Bytes::new().into()));
             *reply.status_mut() = status;
         }
-        let names: Vec<&str> = missing.iter().map(|(member, _)| member.node.eid.as_str()).collect();
+        let mut names: Vec<&str> =
+            missing.iter().map(|(member, _)| member.node.eid.as_str()).collect();
+        let failed = answers.iter().filter(|answer| answer.status.is_server_error());
+        names.extend(failed.map(|answer| answer.eid.as_str()).filter(|_| status.is_success()));
         if let (false, Ok(value)) = (names.is_empty(), HeaderValue::from_str(&names.join(", "))) {
             reply.headers_mut().insert(MISSING.clone(), value);
         }

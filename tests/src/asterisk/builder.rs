@@ -196,7 +196,7 @@ impl Builder {
     }
 
     fn furnish(&self, folder: &Folder, ports: Ports) {
-        for name in ["etc", "lib/keys", "db", "log", "run", "spool", "cache"] {
+        for name in ["etc", "lib/keys", "db", "log", "run", "spool/recording", "cache"] {
             folder.sub(name);
         }
         let mut configuration = Configuration {
