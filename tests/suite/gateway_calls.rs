@@ -346,7 +346,7 @@ fn asterisk_16_beside_22() {
     let (new, old) = (site.posts[0].eid(), site.posts[1].eid());
     let refer =
         |eid: &str| site.ari().post(&format!("/endpoints/refer?asteriskId={eid}&to=x")).status;
-    assert_eq!((refer(old), refer(new)), (404, 400));
+    assert_eq!((refer(old), refer(new)), (405, 404));
     // The description is that of the older one.
     let docs = site.ari().get("/api-docs/channels.json").ok();
     let apis = docs["apis"].as_array().expect("apis");

@@ -42,7 +42,7 @@ impl Environment {
             let is_of = |section: &&str| {
                 rest.strip_prefix(section).is_some_and(|option| option.starts_with('_'))
             };
-            sections.iter().any(|section| is_of(&section))
+            sections.iter().any(is_of)
         };
         let names = self.variables.keys().filter(|name| is_ours(name) && !read.contains(*name));
         names.cloned().collect()

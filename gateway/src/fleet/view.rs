@@ -165,7 +165,7 @@ mod tests {
     use super::super::listed::tests::service;
     use super::*;
 
-    fn listing(services: &[Value]) -> Listing {
+    fn listing(services: &[&Value]) -> Listing {
         super::super::listed::read(json!(services).to_string().as_bytes()).unwrap()
     }
 
@@ -178,12 +178,12 @@ mod tests {
     fn a_node_comes_turns_goes_and_is_forgotten() {
         let (mut view, now) = (View::default(), Instant::now());
         let healthy = service("a", 1, &[("c", "passing")]);
-        let changes = view.take(listing(&[healthy.clone()]), now);
+        let changes = view.take(listing(&[&healthy]), now);
         assert_eq!(changes, [Change::Came("a".into(), State::Passing)]);
-        assert_eq!(view.take(listing(&[healthy.clone()]), now), []);
+        assert_eq!(view.take(listing(&[&healthy]), now), []);
         let sick = service("a", 1, &[("c", "critical")]);
         let turned = |state| [Change::Turned("a".into(), state)];
-        assert_eq!(view.take(listing(&[sick]), now), turned(State::Critical));
+        assert_eq!(view.take(listing(&[&sick]), now), turned(State::Critical));
         assert_eq!(view.take(listing(&[]), now), turned(State::Gone));
         assert_eq!(view.take(listing(&[]), now), []);
         assert_eq!(view.fleet().by_eid("a").unwrap().state, State::Gone);
@@ -197,26 +197,26 @@ mod tests {
     fn a_slot_stays_while_the_node_is_known() {
         let (mut view, now) = (View::default(), Instant::now());
         let (a, b) = (service("a", 1, &[]), service("b", 2, &[]));
-        view.take(listing(&[a.clone(), b.clone()]), now);
-        view.take(listing(&[b.clone()]), now);
-        view.take(listing(&[b.clone(), a.clone()]), now);
+        view.take(listing(&[&a, &b]), now);
+        view.take(listing(&[&b]), now);
+        view.take(listing(&[&b, &a]), now);
         let slots: Vec<(&str, Slot)> = vec![("a", Slot(0)), ("b", Slot(1))];
         for (eid, slot) in slots {
             assert_eq!(view.fleet().by_eid(eid).unwrap().slot, slot);
             assert_eq!(view.fleet().by_slot(slot).unwrap().eid, eid);
         }
         assert!(view.fleet().by_slot(Slot(2)).is_none());
-        view.take(listing(&[b.clone()]), now);
+        view.take(listing(&[&b]), now);
         view.forget(Duration::ZERO, now);
-        view.take(listing(&[a, b]), now);
+        view.take(listing(&[&a, &b]), now);
         assert_eq!(view.fleet().by_eid("a").unwrap().slot, Slot(2));
     }
 
     #[test]
     fn a_move_is_told() {
         let (mut view, now) = (View::default(), Instant::now());
-        view.take(listing(&[service("a", 1, &[])]), now);
-        let changes = view.take(listing(&[service("a", 2, &[])]), now);
+        view.take(listing(&[&service("a", 1, &[])]), now);
+        let changes = view.take(listing(&[&service("a", 2, &[])]), now);
         assert_eq!(changes, [Change::Moved("a".into())]);
         assert_eq!(view.fleet().by_eid("a").unwrap().origin.port, 2);
     }
@@ -226,17 +226,17 @@ mod tests {
         let (mut view, now) = (View::default(), Instant::now());
         let (m, z) = (at("m", service("a", 1, &[])), at("z", service("a", 2, &[])));
         let b = at("b", service("a", 3, &[]));
-        view.take(listing(&[m.clone()]), now);
-        let changes = view.take(listing(&[z.clone(), m.clone(), b.clone()]), now);
+        view.take(listing(&[&m]), now);
+        let changes = view.take(listing(&[&z, &m, &b]), now);
         let key = |host: &str| (host.to_owned(), "a".to_owned());
         let duplicate =
             |host| Change::Duplicate { eid: "a".into(), refused: key(host), kept: key("m") };
         assert_eq!(changes.len(), 2);
         assert!(changes.contains(&duplicate("z")) && changes.contains(&duplicate("b")));
-        assert_eq!(view.take(listing(&[b.clone(), m, z.clone()]), now), []);
+        assert_eq!(view.take(listing(&[&b, &m, &z]), now), []);
         assert_eq!(view.fleet().by_eid("a").unwrap().origin.port, 1);
         // When it goes, one of the others is the node.
-        view.take(listing(&[z, b]), now);
+        view.take(listing(&[&z, &b]), now);
         assert_eq!(view.fleet().by_eid("a").unwrap().origin.port, 3);
         assert_eq!(view.fleet().nodes.len(), 1);
     }
@@ -246,10 +246,10 @@ mod tests {
         let (mut view, now) = (View::default(), Instant::now());
         let mut nameless = service("a", 1, &[]);
         nameless["Service"]["Meta"] = json!({});
-        let told = view.take(listing(&[nameless.clone()]), now);
+        let told = view.take(listing(&[&nameless]), now);
         assert!(matches!(told.as_slice(), [Change::Unusable(_)]), "{told:?}");
-        assert_eq!(view.take(listing(&[nameless.clone()]), now), []);
+        assert_eq!(view.take(listing(&[&nameless]), now), []);
         view.take(listing(&[]), now);
-        assert_eq!(view.take(listing(&[nameless]), now).len(), 1);
+        assert_eq!(view.take(listing(&[&nameless]), now).len(), 1);
     }
 }

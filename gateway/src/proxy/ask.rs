@@ -74,7 +74,7 @@ impl Gateway {
             match answer {
                 Ok((StatusCode::OK, body)) => {
                     let told: Value = serde_json::from_slice(&body).unwrap_or_default();
-                    if told["state"] == "online" {
+                    if told.get("state").is_some_and(|state| state == "online") {
                         return Ok(member.node.slot);
                     }
                     found.get_or_insert(member.node.slot);
