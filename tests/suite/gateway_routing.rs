@@ -21,7 +21,8 @@ const ROUNDS: usize = 250;
 const ROUND: usize = 5;
 
 fn none_is_misrouted_and_none_repeated() {
-    let site = Site::three(&[("log", "#"), ("nodes", "placement = \"least_loaded\"")]);
+    let site =
+        Site::three(&[("log", "level = \"info\""), ("nodes", "placement = \"least_loaded\"")]);
     let events = site.app("many");
     let calls: Vec<(String, Value)> = (0..CALLS).map(|_| site.call("many")).collect();
     let before: Vec<usize> = site.posts.iter().map(|post| post.requests().len()).collect();

@@ -62,6 +62,12 @@ fn limited(person: &Person, request: &Request<'_>) -> Verdict {
             }
             let near = request.params.given("originator");
             theirs.extend(near.map(|near| (Kind::Channel, near.into_owned())));
+            // A bridge that is there is changed by this; a channel is refused by its node.
+            if makes.kind == Kind::Bridge {
+                let given = request.params.given(makes.id).map(std::borrow::Cow::into_owned);
+                let id = Some(first()).filter(|id| !id.is_empty()).or(given);
+                theirs.extend(id.map(|id| (Kind::Bridge, id)));
+            }
         }
         Does::Owned(kind) | Does::OwnedMakes(kind, _) | Does::OwnedEnds(kind) => {
             theirs.push((kind, first()));

@@ -90,6 +90,11 @@ impl Index {
         self.shard(id).remove(kind, id);
     }
 
+    /// This node does not have it, or no more; another may.
+    pub(crate) fn forget_at(&self, kind: Kind, id: &str, slot: Slot) {
+        self.shard(id).remove_of(kind, id, slot);
+    }
+
     /// All of a node has ended: it is dead, or another process now.
     pub(crate) fn forget_node(&self, slot: Slot) {
         for shard in &self.shards {

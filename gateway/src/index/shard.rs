@@ -103,6 +103,15 @@ impl Shard {
         }
     }
 
+    pub(super) fn remove_of(&self, kind: Kind, id: &str, slot: Slot) {
+        let mut tables = self.write();
+        let table = &mut tables.kinds[kind.place()];
+        if table.get(id).is_some_and(|entry| entry.slot == slot) {
+            table.remove(id);
+            tables.count(kind, slot, -1);
+        }
+    }
+
     pub(super) fn retain(&self, stays: impl Fn(Kind, &Entry) -> bool) {
         let mut tables = self.write();
         let Tables { kinds, counts } = &mut *tables;

@@ -27,6 +27,10 @@ fn kinds_are_kept_apart_and_the_last_fact_counts() {
     index.forget(Kind::Channel, "x");
     assert_eq!(slot(&index, Kind::Channel, "x"), None);
     assert_eq!((index.count(Kind::Bridge), index.count(Kind::Channel)), (1, 0));
+    index.forget_at(Kind::Bridge, "x", A);
+    assert_eq!(slot(&index, Kind::Bridge, "x"), Some(B));
+    index.forget_at(Kind::Bridge, "x", B);
+    assert_eq!((index.count(Kind::Bridge), index.count_of(Kind::Bridge, B)), (0, 0));
 }
 
 #[test]

@@ -29,19 +29,23 @@ struct Application {
 pub(super) type Belongings = HashMap<(Kind, String), Vec<String>>;
 
 impl Gateway {
-    /// Refuses when it belongs to others. What nobody has is for the way to find out.
+    /// Refuses when it belongs to others. What nobody has is for the way to find out. On a node
+    /// that is named, what is there counts, and not what else has the same id.
     pub(super) async fn check_belongs(
         &self,
         roster: &Roster,
         person: &Person,
         kind: Kind,
         id: &str,
+        at: Option<Slot>,
     ) -> Result<(), Refusal> {
-        let owner = self.index.owner(kind, id).filter(|owner| roster.member(owner.slot).is_some());
+        let owner = self.index.owner(kind, id).filter(|owner| {
+            roster.member(owner.slot).is_some() && at.is_none_or(|at| at == owner.slot)
+        });
         let name = owner.and_then(|owner| self.index.app_name(owner.app?));
-        let is_theirs = match (name, owner) {
+        let is_theirs = match (name, owner.map(|owner| owner.slot).or(at)) {
             (Some(name), _) => person.has_app(&name),
-            (None, Some(owner)) => self.node_says(roster, person, owner.slot, kind, id).await?,
+            (None, Some(slot)) => self.node_says(roster, person, slot, kind, id).await?,
             (None, None) => match self.ask(roster, kind, id).await? {
                 Whereabouts::At(slot) => self.node_says(roster, person, slot, kind, id).await?,
                 _ => true,

@@ -55,8 +55,10 @@ impl Gateway {
             Verdict::Filtered => is_filtered = true,
             Verdict::Refused(refusal) => return Err(refusal),
             Verdict::IfTheirs(named) => {
+                let node = task.node.as_deref().and_then(|eid| roster.fleet.by_eid(eid));
+                let at = node.map(|node| node.slot);
                 for (kind, id) in named {
-                    self.check_belongs(&roster, &task.person, kind, &id).await?;
+                    self.check_belongs(&roster, &task.person, kind, &id, at).await?;
                 }
             }
         }
@@ -172,7 +174,7 @@ impl Gateway {
         let status = answer.status();
         if status.is_success() {
             if let Some((kind, id)) = &ends {
-                self.index.forget(*kind, id);
+                self.index.forget_at(*kind, id, slot);
             }
             if let Some(other) = &other {
                 self.index.learn(Kind::Channel, other, slot, app);
@@ -192,7 +194,7 @@ impl Gateway {
                 && let Some((_, id)) = task.names.first()
             {
                 // It is asked for next time, should it be elsewhere.
-                self.index.forget(kind, id);
+                self.index.forget_at(kind, id, slot);
             }
         }
         self.pass_on(member, answer, made.filter(|_| status.is_success()), app).await
