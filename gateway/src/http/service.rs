@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use super::identity::{sane, uuid};
 use crate::access::{Credentials, Person};
-use crate::ari::{BodyKind, Found, Params, Path, Refusal, find};
+use crate::ari::{BodyKind, Does, Found, Operation, Params, Path, Refusal, find};
 use crate::fleet::ConsulState;
 use crate::proxy::{Body, Gateway, Reply, Task, failure, text};
 
@@ -141,7 +141,7 @@ impl Service {
             names,
             params,
             node,
-            id: uuid(),
+            id: new_id(operation),
             body_kind,
             body,
             person,
@@ -187,6 +187,14 @@ impl Service {
         let host = host.filter(|host| !host.is_empty() && host.bytes().all(is_name));
         let scheme = if http.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", host.map_or_else(|| http.listen.to_string(), str::to_owned))
+    }
+}
+
+/// An id for what comes of it, if anything does.
+fn new_id(operation: &Operation) -> String {
+    match operation.does {
+        Does::Creates(_) | Does::OwnedMakes(..) => uuid(),
+        _ => String::new(),
     }
 }
 
