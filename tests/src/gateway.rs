@@ -186,10 +186,15 @@ pub fn run(arguments: &[&str]) -> (ExitStatus, String) {
 }
 
 fn configuration(port: u16, consul: u16, more: &[(&str, &str)]) -> String {
+    // An option of the rig's stays unless a scenario says it otherwise.
     let section = |name: &str, own: &str| {
         let more = more.iter().filter(|(section, _)| *section == name);
         let more: String = more.map(|(_, lines)| format!("{lines}\n")).collect();
-        format!("[{name}]\n{own}\n{more}\n")
+        let name_of = |line: &str| line.split(" =").next().unwrap_or_default().to_owned();
+        let is_said = |line: &&str| more.lines().any(|said| name_of(said) == name_of(line));
+        let own: String =
+            own.lines().filter(|line| !is_said(line)).map(|line| format!("{line}\n")).collect();
+        format!("[{name}]\n{own}{more}\n")
     };
     let user = |name: &str, rest: &str| {
         format!("[[user]]\nname = \"{name}\"\npassword_hash = \"{HASH}\"\n{rest}\n")
@@ -200,10 +205,7 @@ fn configuration(port: u16, consul: u16, more: &[(&str, &str)]) -> String {
         section("consul", &format!("address = \"http://127.0.0.1:{consul}\"")),
         section("nodes", &format!("user = \"rig\"\npassword = \"{NODE_PASSWORD}\"")),
         section("index", ""),
-        match more.iter().any(|(section, _)| *section == "log") {
-            true => section("log", ""),
-            false => section("log", "level = \"debug\""),
-        },
+        section("log", "level = \"debug\""),
         user("rig", ""),
         user("reader", "read_only = true"),
         user("mine", "apps = [\"mine\", \"mine-*\"]"),

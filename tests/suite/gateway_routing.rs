@@ -16,7 +16,7 @@ scenarios!(a_new_gateway_knows_what_is_there, [alone: none_is_misrouted_and_none
 
 const CALLS: usize = 30;
 const CLIENTS: usize = 4;
-const ROUNDS: usize = 250;
+const ROUNDS: usize = 500;
 /// Requests of a round.
 const ROUND: usize = 5;
 

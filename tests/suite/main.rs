@@ -64,6 +64,7 @@ mod gateway_fleet;
 mod gateway_performance;
 mod gateway_process;
 mod gateway_routing;
+mod gateway_tls;
 mod life;
 mod maintenance;
 mod manager_events;
