@@ -14,6 +14,8 @@ mod refresh;
 mod reply;
 mod stamp;
 mod task;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use gateway::Gateway;
 pub(crate) use refresh::refresh;
