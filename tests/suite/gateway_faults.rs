@@ -245,5 +245,9 @@ fn without_a_node_it_says_so() {
     }
     assert_eq!(gateway.ari().post("/channels?endpoint=Local/x&app=a").status, 503);
     assert_eq!(gateway.ari().get("/nothing").status, 404);
+    let login = format!("Authorization: Bearer {}", rig::gateway::TOKEN);
+    let request = format!("GET /ari/channels HTTP/1.1\r\nHost: x\r\n{login}\r\n\r\n");
+    let answer = crate::gateway_access::raw(gateway.port(), &request).to_lowercase();
+    assert!(answer.contains("\r\nretry-after: ") && answer.contains("\"message\":"), "{answer}");
     gateway.assert_alive();
 }
