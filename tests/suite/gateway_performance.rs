@@ -12,14 +12,14 @@ use std::process::Command;
 use std::time::Duration;
 
 use rig::folder::Folder;
-use rig::process::{Process, guarded};
+use rig::process::{Process, Signal, guarded};
 use rig::{Consul, Gateway, Version, eventually, ports, seconds};
 
 use crate::fleet::{CONSUL, DISCOVERY, node, wait_status};
 use crate::gateway_fleet::text;
 use crate::member::quick;
 
-const LASTS: &str = "6s";
+const LASTS: &str = "4s";
 const ROUNDS: usize = 3;
 /// `Authorization` of the rig's user at Asterisk.
 const NODE_LOGIN: &str = "Authorization: Basic cmlnOnJpZy1wYXNzd29yZA==";
@@ -45,7 +45,7 @@ fn gateway_beside_nginx() {
     let conf = folder.write("nginx.conf", nginx_conf(port, asterisk.http_port(), &folder));
     let mut command = guarded(&nginx);
     command.arg("-c").arg(&conf).arg("-p").arg(folder.path());
-    let _nginx = Process::spawn("nginx", command, &folder.path().join("printed"));
+    let nginx = Process::spawn("nginx", command, &folder.path().join("printed"));
     eventually("nginx", seconds(10), || std::net::TcpStream::connect(("127.0.0.1", port)));
 
     let bearer = format!("Authorization: Bearer {}", rig::gateway::TOKEN);
@@ -72,6 +72,9 @@ fn gateway_beside_nginx() {
             );
         }
     }
+    // In order: killed, it would leave its workers behind.
+    nginx.signal(Signal::TERM);
+    nginx.wait(seconds(10));
     gateway.assert_alive();
     assert!(gateway.process().cpu_time() > Duration::ZERO);
 }
