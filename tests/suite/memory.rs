@@ -68,6 +68,9 @@ fn live(
     assert_eq!(ari.post("/amqp/of-ari").status, 204);
     ari.post("/channels?endpoint=Local/stay@default&app=of-a-key").ok();
     ari.post("/channels?endpoint=Local/stay@default&app=of-ari").ok();
+    let source = "/applications/of-ari/subscription?eventSource=deviceState:Stasis:lamp";
+    ari.post(source).ok();
+    ari.delete(source);
     Call::place(asterisk, "call", seconds(1)).wait(PATIENCE);
 
     let burst = count_fast(asterisk, 1500);
