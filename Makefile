@@ -95,15 +95,14 @@ check: rig-22 ## rustfmt, and clippy with warnings denied
 unit: rig-22 ## Unit tests, without servers
 	$(FOR_22) $(CARGO) test --locked --workspace --exclude constellation-tests --exclude constellation-fuzz --exclude res_boundary --exclude res_watcher
 
-audit: ## Licences and known vulnerabilities of what is linked in
+audit: ## Licences, banned crates and known vulnerabilities of all that is built
 	@.ci/audit
 
-# How long each target of `make fuzz` runs
+# How long `make fuzz` runs each target, and how often `make test` does
 SECONDS ?= 60
-# How often it runs in `make test`
 FUZZ_RUNS ?= 20000
 
-fuzz: rig-22 ## Fuzz the readers of configuration, keys, events and urls: SECONDS each (60)
+fuzz: rig-22 ## Fuzz the readers of configuration, keys, events and urls, each for SECONDS (60)
 	@$(FOR_22) fuzz/run.sh seconds $(SECONDS)
 
 fuzz-short: rig-22

@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use rig::{Asterisk, Builder, Call, eventually, seconds};
-use serde_json::json;
 
 use crate::servers::{APP, Servers};
 
@@ -15,9 +14,10 @@ const BURSTS: u32 = 10;
 
 /// Adds the extensions that are called.
 pub(crate) fn furnish(node: Builder) -> Builder {
-    node.extension("stay", &["Answer()", "Wait(100000)"])
+    node.load("app_exec")
+        .extension("stay", &["Answer()", "Wait(100000)"])
         .extension("call", &["Answer()", "Wait(1)", "Hangup()"])
-        .extension("application", &[&format!("Stasis({APP})"), "Hangup()"])
+        .extension("application", &["Answer()", &format!("Stasis({APP})"), "Hangup()"])
         .extension(
             "events",
             &[
@@ -33,7 +33,6 @@ pub(crate) fn furnish(node: Builder) -> Builder {
 
 /// A channel that sets a variable again and again, and calls beside it.
 pub(crate) struct Load {
-    channel: String,
     burst: u32,
     calls: [Call; 2],
 }
@@ -41,24 +40,21 @@ pub(crate) struct Load {
 impl Load {
     /// Begins; calls go on for so long.
     pub(crate) fn start(asterisk: &Asterisk, rate: u32, length: Duration) -> Self {
-        let path = "/channels?endpoint=Local/stay@default&context=default&extension=events";
         // Each variable that is set makes two events, one of the channel and one of AMI.
         let burst = (rate / BURSTS / 2).max(1);
-        let variables = json!({"variables": {"BURST": burst.to_string()}});
-        let channel = asterisk.ari().post_json(path, &variables).ok()["id"].clone();
-        let channel = channel.as_str().unwrap_or_default().to_owned();
+        set_burst(asterisk, burst);
+        let path = "/channels?endpoint=Local/stay@default&context=default&extension=events";
+        asterisk.ari().post(path).ok();
         let count = u32::try_from(length.as_secs()).unwrap_or(u32::MAX);
-        let call = |extension| Call::several(asterisk, extension, seconds(3), count, 1);
-        Self { channel, burst, calls: [call("call"), call("application")] }
+        let call = |extension| Call::several(asterisk, extension, seconds(2), count, 1);
+        Self { burst, calls: [call("call"), call("application")] }
     }
 
     /// Brings the rate nearer to what is wanted, from what it was.
     pub(crate) fn adjust(&mut self, asterisk: &Asterisk, wanted: f64, was: f64) {
         let burst = f64::from(self.burst) * (wanted / was.max(1.0)).clamp(0.5, 2.0);
         self.burst = (burst.round() as u32).max(1);
-        let path =
-            format!("/channels/{}/variable?variable=BURST&value={}", self.channel, self.burst);
-        asterisk.ari().post(&path).ok();
+        set_burst(asterisk, self.burst);
     }
 
     /// Waits for the calls to end, ends the rest, and gives what went wrong with a call.
@@ -72,4 +68,8 @@ impl Load {
         });
         outcomes.into_iter().filter_map(Result::err).collect()
     }
+}
+
+fn set_burst(asterisk: &Asterisk, burst: u32) {
+    asterisk.cli(&format!("dialplan set global BURST {burst}"));
 }
