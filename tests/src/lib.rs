@@ -21,6 +21,7 @@ pub mod folder;
 pub mod ports;
 pub mod pretender;
 pub mod process;
+pub mod program;
 pub mod proxy;
 pub mod rabbitmq;
 pub mod references;
@@ -28,6 +29,7 @@ pub mod request;
 pub mod root;
 mod server;
 pub mod sip;
+pub mod valgrind;
 pub mod wait;
 
 pub use ami::Ami;

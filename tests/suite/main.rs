@@ -61,6 +61,7 @@ mod life;
 mod maintenance;
 mod manager_events;
 mod member;
+mod memory;
 mod outage;
 mod overflow;
 mod pair;

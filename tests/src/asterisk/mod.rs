@@ -20,6 +20,7 @@ use crate::folder::Folder;
 use crate::process::{Process, Signal, tail};
 use crate::references::{Leak, leaks};
 use crate::root::{Root, checkout};
+use crate::valgrind::{self, MemoryFault};
 use crate::wait::{eventually, seconds};
 use crate::{Ami, Ari};
 
@@ -334,6 +335,16 @@ impl Asterisk {
         let log = self.folder.path().join("log/refs");
         let log = fs::File::open(&log).unwrap_or_else(|error| panic!("{}: {error}", log.display()));
         leaks(std::io::BufReader::new(log), file)
+    }
+
+    /// What valgrind found until the end of a node built with [`Builder::under_valgrind`].
+    ///
+    /// # Panics
+    ///
+    /// When valgrind has not come to its end.
+    #[track_caller]
+    pub fn memory_faults(&self) -> Vec<MemoryFault> {
+        valgrind::faults(self.folder.path())
     }
 
     #[track_caller]
