@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 pub use rustix::process::Signal;
-use rustix::process::{Pid, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, kill_process, prlimit};
 
 use crate::wait::{eventually, poll};
 
@@ -161,6 +161,19 @@ pub fn send(pid: u32, signal: Signal) {
         // It has just ended: nothing to signal.
         let _ = kill_process(pid, signal);
     }
+}
+
+/// Sets the number of files that a process may have open, from now on: a soft limit.
+///
+/// # Panics
+///
+/// When there is no such process.
+pub fn limit_files(pid: u32, count: u64) {
+    let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let old = prlimit(process, Resource::Nofile, Rlimit { current: None, maximum: None });
+    let maximum = old.as_ref().ok().and_then(|old| old.maximum);
+    let new = Rlimit { current: Some(count), maximum };
+    prlimit(process, Resource::Nofile, new).unwrap_or_else(|error| panic!("pid {pid}: {error}"));
 }
 
 /// The first word of a field of `/proc/<pid>/status`.

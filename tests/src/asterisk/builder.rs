@@ -14,9 +14,8 @@ use super::configuration::Configuration;
 use super::{Asterisk, Ports, Version};
 use crate::folder::Folder;
 use crate::ports;
-use crate::process::tail;
 use crate::root::{Inside, checkout};
-use crate::wait::{eventually, seconds};
+use crate::server::Server;
 
 const RTP_PORTS: u16 = 100;
 const DATA_FOLDER: &str = "/usr/share/asterisk";
@@ -36,6 +35,7 @@ pub struct Builder {
     rest_api: Vec<PathBuf>,
     options: Vec<String>,
     environment: Vec<(String, String)>,
+    bound: Vec<PathBuf>,
 }
 
 impl Builder {
@@ -54,6 +54,7 @@ impl Builder {
             rest_api: Vec::new(),
             options: Vec::new(),
             environment: Vec::new(),
+            bound: Vec::new(),
         }
     }
 
@@ -147,6 +148,12 @@ impl Builder {
         self
     }
 
+    /// Shows it a file or folder of this machine, at the same path.
+    pub fn bind(mut self, path: &Path) -> Self {
+        self.bound.push(path.to_owned());
+        self
+    }
+
     /// Debug messages up to this level in the log.
     pub fn debug(self, level: u8) -> Self {
         self.option(&format!("debug = {level}"))
@@ -175,23 +182,21 @@ impl Builder {
                 server = server.bind_at(&file, &Path::new("/etc").join(name));
             }
         }
+        for path in &self.bound {
+            server = server.bind(path);
+        }
         for (name, value) in &self.environment {
             server = server.env(name, value);
         }
-        let process = server.arg("-f").spawn("Asterisk", &folder.path().join("log/printed"));
-        let node = Asterisk { version, entity_id: self.entity_id, ports, process, folder };
-        let reason = || format!("{}\n{}", tail(&node.process.output(), 20), tail(&node.log(), 20));
-        eventually("Asterisk to boot", seconds(60), || {
-            if let Some(status) = node.process.ended() {
-                panic!("Asterisk ended while starting ({status}):\n{}", reason());
-            }
-            // Its last command, registered when all else is done: before, a stop finds no command.
-            match node.try_cli("core show help core stop gracefully", seconds(60)) {
-                Ok(answer) if answer.contains("Usage:") => Ok(()),
-                Ok(answer) => Err(format!("{answer}\n{}", reason())),
-                Err(error) => Err(format!("{error}\n{}", reason())),
-            }
-        });
+        let node = Asterisk {
+            version,
+            entity_id: self.entity_id,
+            ports,
+            program: server.arg("-f"),
+            server: Server::new("Asterisk", folder.path().join("log/printed")),
+            folder,
+        };
+        node.begin();
         node
     }
 
