@@ -11,7 +11,7 @@ use crate::fault::{Balance, Fault, Sees};
 use crate::host::{self, Base};
 use crate::load::{Burst, Phones, hang_up, p99};
 use crate::module::{Status, has_spool, wait_counter};
-use crate::scene::{QUEUE_BYTES, Scene};
+use crate::scene::Scene;
 
 /// Until the connection shows a fault: two heartbeats and a handshake that gets no answer.
 const NOTICED: Duration = seconds(60);
@@ -229,7 +229,7 @@ fn behaviour(
     let broken = &mut account.broken;
     account.memory_peak = host::peak(asterisk);
     let grown = account.memory_peak.saturating_sub(base.rss);
-    if grown > QUEUE_BYTES * 6 / 5 {
+    if grown > fault.memory * 6 / 5 {
         broken.push(format!("memory grew by {} MiB", grown >> 20));
     }
     account.callback_max_us = status.callback().map(|callback| callback.max);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rig::{AmqpConf, Builder, seconds};
 
 use crate::load::Load;
-use crate::scene::{Scene, Stage};
+use crate::scene::{QUEUE_BYTES, Scene, Stage};
 
 /// A row of the table.
 #[derive(Clone, Copy)]
@@ -42,6 +42,8 @@ pub(crate) struct Fault {
     /// Whether Asterisk's process ends with it.
     pub(crate) dies: bool,
     pub(crate) ledger: Balance,
+    /// What memory may grow by: what the module may hold, and what Asterisk itself needs for it.
+    pub(crate) memory: u64,
     /// The most lines the module may log of it: one a change of state.
     pub(crate) lines: usize,
     /// Whether the calls must be answered as fast as without a fault.
@@ -108,6 +110,7 @@ impl Fault {
         heal: |_| {},
         dies: false,
         ledger: Balance::Whole,
+        memory: QUEUE_BYTES,
         lines: 12,
         timed_calls: false,
         check: |_| Ok(()),

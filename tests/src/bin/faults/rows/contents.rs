@@ -42,6 +42,8 @@ pub(super) const FAULTS: [Fault; 2] = [
             scene.asterisk.ari().delete(&format!("/amqp/{name}")).ok();
         },
         ledger: Balance::Dropped,
+        // Asterisk makes several copies of it.
+        memory: 200 << 20,
         lines: 4,
         ..Fault::COMMON
     },

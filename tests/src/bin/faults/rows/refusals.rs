@@ -39,13 +39,12 @@ pub(super) const FAULTS: [Fault; 7] = [
         short: true,
         inject: |scene| {
             let path = format!("/exchanges/{}/{EXCHANGE}", scene.tenant().vhost());
-            scene.tenant().delete_exchange(EXCHANGE);
             let other = json!({
                 "type": "direct", "durable": true, "arguments": {"alternate-exchange": "unrouted"},
             });
             eventually("the other exchange", seconds(30), || {
                 // The module is quick to declare it.
-                scene.tenant().delete_exchange(EXCHANGE);
+                scene.broker().api("DELETE", &path, None);
                 match scene.broker().api("PUT", &path, Some(&other)).status {
                     200..300 => Ok(()),
                     status => Err(status),
@@ -60,7 +59,11 @@ pub(super) const FAULTS: [Fault; 7] = [
     Fault {
         name: "permission",
         what: "the user's permission revoked and given back",
-        inject: |scene| scene.tenant().set_permissions("^$", "^$", ".*"),
+        inject: |scene| {
+            scene.tenant().set_permissions("^$", "^$", ".*");
+            // On a channel that is open, RabbitMQ remembers what it permitted.
+            scene.proxy().cut();
+        },
         sees: Sees::Words(&["exchange refused"]),
         heal: |scene| scene.tenant().set_permissions(".*", ".*", ".*"),
         ..Fault::COMMON
@@ -108,7 +111,11 @@ pub(super) const FAULTS: [Fault; 7] = [
         what: "a full queue refuses events (reject-publish) for longer than they are tried",
         short: true,
         load: LITTLE,
+        calls: 0,
         inject: |scene| {
+            // A queue that holds more than it may drops it.
+            scene.pause();
+            scene.go_on();
             let limits = json!({
                 "pattern": "^kept$", "apply-to": "queues",
                 "definition": {"max-length": 1, "overflow": "reject-publish"},
