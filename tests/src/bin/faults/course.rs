@@ -140,6 +140,10 @@ fn watch(fault: &Fault, scene: &Scene<'_>, began: Instant) -> Option<Duration> {
             scene.wait_state(&["connected"], RECOVERED);
             Some(began.elapsed())
         }
+        Sees::Restart => {
+            scene.wait_state(&["connected"], RECOVERED);
+            Some(began.elapsed())
+        }
         Sees::Nothing | Sees::Unasked => None,
     }
 }

@@ -70,6 +70,8 @@ pub(crate) enum Sees {
     Nothing,
     /// It breaks, and is made again while the fault lasts.
     Cure,
+    /// Asterisk ends and is there again, and connects.
+    Restart,
     /// It cannot be asked, or changes too fast.
     Unasked,
 }

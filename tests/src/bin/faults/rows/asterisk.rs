@@ -31,7 +31,8 @@ pub(super) const FAULTS: [Fault; 4] = [
             scene.asterisk.start_again();
             scene.go_on();
         },
-        sees: Sees::Unasked,
+        sees: Sees::Restart,
+        lasts: seconds(0),
         dies: true,
         // Half a second of the load.
         ledger: Balance::Memory(500),
@@ -56,7 +57,8 @@ pub(super) const FAULTS: [Fault; 4] = [
             // What it said while it was ending may come or not.
             scene.mark.set(Some(mark));
         },
-        sees: Sees::Unasked,
+        sees: Sees::Restart,
+        lasts: seconds(0),
         dies: true,
         ..Fault::COMMON
     },
@@ -90,12 +92,12 @@ pub(super) const FAULTS: [Fault; 4] = [
         calls: 0,
         load: Load { steady: 200, burst: 0, burst_rate: 0, before: 300 },
         inject: |scene| {
-            limit_files(scene.asterisk.process().pid(), 3);
+            let usual = limit_files(scene.asterisk.process().pid(), 3);
             scene.proxy().cut();
             let before = scene.asterisk.process().cpu_time();
             scene.endure(std::time::Instant::now() + seconds(8), false);
             let used = scene.asterisk.process().cpu_time() - before;
-            limit_files(scene.asterisk.process().pid(), 1024);
+            limit_files(scene.asterisk.process().pid(), usual);
             assert!(used < seconds(4), "Asterisk spins: {used:?} of processor time in 8 s");
         },
         sees: Sees::Unasked,

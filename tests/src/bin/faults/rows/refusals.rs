@@ -115,13 +115,13 @@ pub(super) const FAULTS: [Fault; 7] = [
         inject: |scene| {
             // A queue that holds more than it may drops it.
             scene.pause();
-            scene.go_on();
             let limits = json!({
                 "pattern": "^kept$", "apply-to": "queues",
                 "definition": {"max-length": 1, "overflow": "reject-publish"},
             });
             let path = format!("/policies/{}/full", scene.tenant().vhost());
             scene.broker().api("PUT", &path, Some(&limits)).ok();
+            scene.go_on();
             wait_counter(&scene.asterisk, "dropped_refused", 50, seconds(60));
         },
         heal: |scene| {
