@@ -22,6 +22,9 @@ const RECOVERED: Duration = seconds(240);
 /// What a callback may take at the 99th percentile, in microseconds.
 const CALLBACK_P99: u64 = 1000;
 
+/// Events that may be unconfirmed on a connection.
+const WINDOW: u64 = 2048;
+
 /// Milliseconds that a call may be answered later, on a machine that does other things, before the
 /// 20 % count.
 const CALL_NOISE: u64 = 20;
@@ -193,12 +196,13 @@ fn balance(fault: &Fault, scene: &Scene<'_>, status: &Status, account: &mut Acco
     if overtaken > 0 && !(fault.ledger == Balance::Refused && overtaken <= again) {
         broken(format!("{overtaken} events were overtaken"));
     }
+    let doubtful = WINDOW * status.counter("reconnects");
     let explained = match fault.ledger {
         Balance::Returned => match status.counter("returned") {
             returned if returned == dropped && returned > 0 => Ok(()),
             returned => Err(format!("{returned} counted as returned, {dropped} are missing")),
         },
-        _ => ledger.explains(&gaps),
+        _ => ledger.explains(&gaps, doubtful),
     };
     explained.unwrap_or_else(&mut broken);
     let counted = status.counter("dropped");
@@ -210,7 +214,7 @@ fn balance(fault: &Fault, scene: &Scene<'_>, status: &Status, account: &mut Acco
             broken("nothing was dropped, so that this row shows nothing".to_owned());
         }
         Balance::Returned => {}
-        _ if counted != dropped => {
+        _ if !(dropped..=dropped + doubtful).contains(&counted) => {
             broken(format!("counter dropped is {counted}, and {dropped} are missing"));
         }
         _ => {}

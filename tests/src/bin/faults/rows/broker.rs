@@ -31,6 +31,9 @@ pub(super) const FAULTS: [Fault; 8] = [
     Fault {
         name: "kill",
         what: "broker killed (-9) and started in 120,000 events",
+        // Its default, and room for so many.
+        conf: |conf, _| conf.stasis("queue_max_bytes", "256m"),
+        memory: 256 << 20,
         load: Load { steady: 100, burst: 120_000, burst_rate: 16_000, before: 20_000 },
         inject: |scene| scene.broker().kill(),
         sees: Sees::Words(&["connection lost", "unreachable"]),
