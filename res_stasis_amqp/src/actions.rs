@@ -7,6 +7,7 @@
 use asterisk::manager::{Action, Answer, Request};
 
 use crate::MODULE;
+use crate::times::micros;
 
 pub(crate) static ACTIONS: [Action; 1] = [Action { name: "AMQPStatus", run: status }];
 
@@ -21,7 +22,7 @@ fn status(_request: &Request<'_>) -> Answer {
     let status = statuses.iter().find(|(name, _)| *name == stasis.connection);
     let state = status.map(|(_, status)| status.report().state).ok_or("it has no connection")?;
     let depth = module.outbox().depth();
-    Ok(vec![
+    let mut answer = vec![
         ("State", state.word().to_owned()),
         ("Detail", state.to_string()),
         ("Connection", stasis.connection.clone()),
@@ -29,5 +30,11 @@ fn status(_request: &Request<'_>) -> Answer {
         ("EventsMax", stasis.limits.events.to_string()),
         ("Bytes", (depth.queued_bytes + depth.in_flight_bytes).to_string()),
         ("BytesMax", stasis.limits.bytes.to_string()),
-    ])
+    ];
+    if let Some(times) = module.times() {
+        answer.push(("CallbackP50", micros(times.p50).to_string()));
+        answer.push(("CallbackP99", micros(times.p99).to_string()));
+        answer.push(("CallbackMax", micros(times.max).to_string()));
+    }
+    Ok(answer)
 }

@@ -9,6 +9,7 @@ use asterisk::cli::{Command, Invocation, Outcome, Output, no_completion};
 
 use crate::config::{ConnectionSettings, Settings};
 use crate::status::ConnectionReport;
+use crate::times::{Summary, micros};
 use crate::{MODULE, StasisAmqp};
 
 /// How long `amqp test send` waits for the broker's word.
@@ -100,6 +101,15 @@ fn show_publishing(module: &StasisAmqp, settings: &Settings, output: &mut Output
         "  Limits:       {} events, {} bytes in both together",
         stasis.limits.events, stasis.limits.bytes
     ));
+    match module.times() {
+        None => output.line(format_args!("  Callbacks:    none yet")),
+        Some(Summary { p50, p99, max }) => output.line(format_args!(
+            "  Callbacks:    p50 {} us, p99 {} us, longest {} us",
+            micros(p50),
+            micros(p99),
+            micros(max)
+        )),
+    }
     let names = module.apps().names();
     match names.len() {
         0 => output.line(format_args!("  Applications: none")),

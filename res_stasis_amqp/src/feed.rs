@@ -5,6 +5,7 @@
 //! nothing here waits for anything.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use asterisk::json::Value;
 use asterisk::stasis::Message;
@@ -15,17 +16,19 @@ use crate::counters::Counters;
 use crate::event::{Event, now};
 use crate::filter::Filter;
 use crate::outbox::Outbox;
+use crate::times::Times;
 
 pub(crate) struct Feed {
     outbox: Arc<Outbox>,
     counters: Arc<Counters>,
+    times: Times,
     /// None: nothing is published.
     filter: Mutex<Option<Arc<Filter>>>,
 }
 
 impl Feed {
     pub(crate) fn new(outbox: Arc<Outbox>, counters: Arc<Counters>) -> Self {
-        Self { outbox, counters, filter: Mutex::new(None) }
+        Self { outbox, counters, times: Times::default(), filter: Mutex::new(None) }
     }
 
     /// From now on, publish what `filter` admits; nothing without one.
@@ -39,12 +42,46 @@ impl Feed {
         self.filter().is_some()
     }
 
+    /// How long each event has held the thread that brought it.
+    pub(crate) fn times(&self) -> &Times {
+        &self.times
+    }
+
     fn filter(&self) -> Option<Arc<Filter>> {
         self.filter.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// An event of a Stasis application. The value is shared with other subscribers.
     pub(crate) fn app_event(&self, app: &str, event: &Value) {
+        self.timed(|| self.push_app_event(app, event));
+    }
+
+    /// A message of the channel topic.
+    pub(crate) fn channel_event(&self, message: &Message<'_>) {
+        self.timed(|| self.push_channel_event(message));
+    }
+
+    /// A message of the manager topic.
+    pub(crate) fn manager_event(&self, message: &Message<'_>) {
+        self.timed(|| {
+            if let Some(event) = message.to_ami() {
+                self.push_ami(&event.name(), event.fields(), Source::Fields);
+            }
+        });
+    }
+
+    /// The text of an AMI event as the manager hook gives it.
+    pub(crate) fn hooked_event(&self, name: &str, text: &[u8]) {
+        self.timed(|| self.push_ami(name, text, Source::Hook));
+    }
+
+    fn timed(&self, work: impl FnOnce()) {
+        let began = Instant::now();
+        work();
+        self.times.record(began.elapsed());
+    }
+
+    fn push_app_event(&self, app: &str, event: &Value) {
         let Some(name) = self.wanted(event) else {
             return;
         };
@@ -62,8 +99,7 @@ impl Feed {
         }
     }
 
-    /// A message of the channel topic.
-    pub(crate) fn channel_event(&self, message: &Message<'_>) {
+    fn push_channel_event(&self, message: &Message<'_>) {
         let Some(event) = message.to_json() else {
             return; // the type has JSON, this message has none: DTMF sent, not received
         };
@@ -76,19 +112,7 @@ impl Feed {
         }
     }
 
-    /// A message of the manager topic.
-    pub(crate) fn manager_event(&self, message: &Message<'_>) {
-        if let Some(event) = message.to_ami() {
-            self.ami(&event.name(), event.fields(), Source::Fields);
-        }
-    }
-
-    /// The text of an AMI event as the manager hook gives it.
-    pub(crate) fn hooked_event(&self, name: &str, text: &[u8]) {
-        self.ami(name, text, Source::Hook);
-    }
-
-    fn ami(&self, name: &str, text: &[u8], source: Source) {
+    fn push_ami(&self, name: &str, text: &[u8], source: Source) {
         if self.admits(name, |_| true) {
             let fields = ami::to_json(name, text, source);
             self.outbox.push(Event::ami(name, &fields, now()));

@@ -30,6 +30,7 @@ mod routing;
 mod short_text;
 mod sources;
 mod status;
+mod times;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -49,6 +50,7 @@ use outbox::{Limits, Outbox, Overflow};
 use publisher::Identity;
 use publishers::Publishers;
 use sources::Sources;
+use times::{Summary, micros};
 
 asterisk::module!(StasisAmqp);
 
@@ -91,6 +93,11 @@ impl StasisAmqp {
         &self.outbox
     }
 
+    /// How long Asterisk's threads were held; none before the first event.
+    pub(crate) fn times(&self) -> Option<Summary> {
+        self.feed.times().summary()
+    }
+
     pub(crate) fn publishers(&self) -> &Publishers {
         &self.publishers
     }
@@ -130,6 +137,11 @@ impl StasisAmqp {
                 "unconfirmed_events": depth.in_flight_events,
                 "unconfirmed_bytes": depth.in_flight_bytes,
             },
+            "callback": self.times().map(|times| json!({
+                "p50_us": micros(times.p50),
+                "p99_us": micros(times.p99),
+                "max_us": micros(times.max),
+            })),
             "counters": counters,
         })
     }

@@ -59,6 +59,8 @@ fn an_application_is_created_shown_and_ended(version: Version) {
         assert!(shown["queue"][name].is_u64(), "{shown}");
     }
     assert_eq!(shown["counters"]["seen"], counter(&pair.asterisk, "seen"));
+    let times = ["p50_us", "p99_us", "max_us"].map(|name| shown["callback"][name].as_f64());
+    assert!(times[0] > Some(0.0) && times[0] <= times[1] && times[1] <= times[2], "{shown}");
 
     assert_eq!(ari.delete("/amqp/Demo").status, 204);
     assert_eq!(known(&ari), [""; 0]);

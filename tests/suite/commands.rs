@@ -45,6 +45,8 @@ fn the_status_tells_what_is_published_and_how_it_goes(version: Version) {
         assert!(shown.lines().any(|one| one.trim_end() == line), "no {line:?} in:\n{shown}");
     }
     assert!(shown.contains("  Broker:       RabbitMQ 4"), "{shown}");
+    let times = shown.lines().find(|line| line.starts_with("  Callbacks:    ")).expect("times");
+    assert!(times.contains("none yet") || times.contains(" us, longest "), "{times}");
 }
 
 fn a_connection_is_shown_and_an_unknown_one_names_those_there_are(version: Version) {
