@@ -124,6 +124,16 @@ impl Inside {
         self
     }
 
+    /// Runs it in this folder, which must be bound.
+    #[must_use]
+    pub fn current_dir(mut self, path: &Path) -> Self {
+        let mut option = OsString::from("--chdir=");
+        option.push(path);
+        // An option of env, which takes its options first.
+        self.environment.insert(0, option);
+        self
+    }
+
     /// Shows a folder or file at the same path inside.
     #[must_use]
     pub fn bind(self, path: &Path) -> Self {

@@ -31,7 +31,6 @@ mod boundary;
 mod broker;
 mod burst;
 mod c_api;
-mod c_module;
 mod clients;
 mod commands;
 mod configuration;

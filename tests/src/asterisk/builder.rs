@@ -14,10 +14,10 @@ use super::configuration::Configuration;
 use super::{Asterisk, Ports, Version};
 use crate::folder::Folder;
 use crate::ports;
-use crate::process::tail;
 use crate::root::{Inside, checkout};
+use crate::server::Server;
 use crate::valgrind;
-use crate::wait::{eventually, seconds};
+use crate::wait::seconds;
 
 const RTP_PORTS: u16 = 100;
 const DATA_FOLDER: &str = "/usr/share/asterisk";
@@ -38,6 +38,7 @@ pub struct Builder {
     options: Vec<String>,
     environment: Vec<(String, String)>,
     valgrind: bool,
+    bound: Vec<PathBuf>,
 }
 
 impl Builder {
@@ -57,6 +58,7 @@ impl Builder {
             options: Vec::new(),
             environment: Vec::new(),
             valgrind: false,
+            bound: Vec::new(),
         }
     }
 
@@ -156,6 +158,12 @@ impl Builder {
         self
     }
 
+    /// Shows it a file or folder of this machine, at the same path.
+    pub fn bind(mut self, path: &Path) -> Self {
+        self.bound.push(path.to_owned());
+        self
+    }
+
     /// Debug messages up to this level in the log.
     pub fn debug(self, level: u8) -> Self {
         self.option(&format!("debug = {level}"))
@@ -187,25 +195,22 @@ impl Builder {
                 server = server.bind_at(&file, &Path::new("/etc").join(name));
             }
         }
+        for path in &self.bound {
+            server = server.bind(path);
+        }
         for (name, value) in &self.environment {
             server = server.env(name, value);
         }
-        let process = configured(server, folder.path())
-            .arg("-f")
-            .spawn("Asterisk", &folder.path().join("log/printed"));
-        let node = Asterisk { version, entity_id: self.entity_id, ports, process, folder };
-        let reason = || format!("{}\n{}", tail(&node.process.output(), 20), tail(&node.log(), 20));
-        eventually("Asterisk to boot", boot, || {
-            if let Some(status) = node.process.ended() {
-                panic!("Asterisk ended while starting ({status}):\n{}", reason());
-            }
-            // Its last command, registered when all else is done: before, a stop finds no command.
-            match node.try_cli("core show help core stop gracefully", seconds(60)) {
-                Ok(answer) if answer.contains("Usage:") => Ok(()),
-                Ok(answer) => Err(format!("{answer}\n{}", reason())),
-                Err(error) => Err(format!("{error}\n{}", reason())),
-            }
-        });
+        let node = Asterisk {
+            version,
+            entity_id: self.entity_id,
+            ports,
+            program: configured(server, folder.path()).arg("-f"),
+            boot,
+            server: Server::new("Asterisk", folder.path().join("log/printed")),
+            folder,
+        };
+        node.begin();
         node
     }
 
