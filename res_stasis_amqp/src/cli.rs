@@ -70,7 +70,7 @@ fn show_status(invocation: &Invocation<'_>, output: &mut Output) -> Outcome {
     output.line(format_args!(""));
     output.line(format_args!("Counters"));
     for (name, value) in module.counters().values() {
-        output.line(format_args!("  {name:<20}{value:>12}"));
+        output.line(format_args!("  {name:<24}{value:>12}"));
     }
     Outcome::Done
 }
