@@ -104,6 +104,10 @@ impl StasisAmqp {
         &self.publishers
     }
 
+    pub(crate) fn identity(&self) -> &Identity {
+        self.publishers.identity()
+    }
+
     pub(crate) fn spool(&self) -> &Spool {
         &self.spool
     }

@@ -110,6 +110,11 @@ impl Publishers {
         }
     }
 
+    /// Who publishes.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
     pub(crate) fn bells(&self) -> Bells {
         self.bells.clone()
     }

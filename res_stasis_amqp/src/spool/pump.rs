@@ -253,14 +253,14 @@ impl<D: Disk> Pump<D> {
                 return false;
             };
             if self.failed_reads > 0 {
-                match open.log.probe() {
-                    Ok(()) if open.log.unread() == 0 => self.failed_reads = 0,
-                    Ok(()) => return false,
-                    Err(error) => {
-                        self.fail(now, format!("cannot be read: {error}"));
-                        return false;
-                    }
+                if open.log.unread() > 0 {
+                    return false;
                 }
+                if let Err(error) = open.log.probe() {
+                    self.fail(now, format!("cannot be read: {error}"));
+                    return false;
+                }
+                self.failed_reads = 0;
             }
             let Some(open) = &mut self.open else { return false };
             let batch_bytes = open.log.options().batch_bytes();

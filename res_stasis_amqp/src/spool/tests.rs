@@ -105,7 +105,10 @@ impl Bench {
 
     fn deliver_with(&mut self, mut see: impl FnMut(&Event)) -> Vec<(String, u64)> {
         let mut delivered = Vec::new();
+        let mut turns = 0;
         while self.outbox.depth() != Depth::default() {
+            turns += 1;
+            assert!(turns < 10_000, "stuck: {:?} {:?}", self.outbox.depth(), self.pump.report());
             self.now += Duration::from_secs(31);
             self.turn();
             loop {

@@ -352,9 +352,13 @@ fn a_disk_that_cannot_be_read_is_tried_again_and_then_given_up() {
     second.later();
     assert_eq!(second.value("dropped"), 0);
     disk.fail_to_read(Some(ErrorKind::Other));
+    let leased = second.lease(99);
+    second.settle(&leased);
+    second.turn();
+    // From now on what comes stays in memory, and is not held up for ever.
     second.push(1);
-    let delivered = second.deliver();
-    assert_eq!(delivered.iter().filter(|(boot, _)| boot.is_empty()).min(), Some(&(String::new(), 1)));
+    let own = second.deliver().into_iter().filter(|(boot, _)| boot.is_empty()).map(|(_, n)| n);
+    assert_eq!(own.min(), Some(1));
     assert!(second.value("dropped_spool_corrupt") > 0);
 }
 
