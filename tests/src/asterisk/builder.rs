@@ -36,6 +36,7 @@ pub struct Builder {
     rest_api: Vec<PathBuf>,
     options: Vec<String>,
     environment: Vec<(String, String)>,
+    shared: Vec<PathBuf>,
 }
 
 impl Builder {
@@ -54,6 +55,7 @@ impl Builder {
             rest_api: Vec::new(),
             options: Vec::new(),
             environment: Vec::new(),
+            shared: Vec::new(),
         }
     }
 
@@ -141,6 +143,12 @@ impl Builder {
         self.conf("hosts", lines)
     }
 
+    /// Shows it a folder that is not its own, at the same path.
+    pub fn share(mut self, folder: &Path) -> Self {
+        self.shared.push(folder.to_owned());
+        self
+    }
+
     /// Sets a variable of its environment.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
@@ -174,6 +182,9 @@ impl Builder {
             if file.exists() {
                 server = server.bind_at(&file, &Path::new("/etc").join(name));
             }
+        }
+        for folder in &self.shared {
+            server = server.bind(folder);
         }
         for (name, value) in &self.environment {
             server = server.env(name, value);
