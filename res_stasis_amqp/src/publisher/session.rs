@@ -23,6 +23,7 @@ use super::link::{Change, Link};
 use super::message::{properties, short};
 use super::pace::{End, Pace, Rest};
 use crate::event::Event;
+use crate::identity::{Place, is_message_id};
 use crate::status::ConnectionState;
 
 /// The shortest time without any confirm after which the connection is taken as lost. Quorum queues
@@ -50,7 +51,7 @@ pub(super) enum Next {
 }
 
 struct Outcome {
-    sequence: u64,
+    place: Place,
     result: Result<Confirmation, Error>,
 }
 
@@ -68,7 +69,7 @@ async fn publish_one(
         Ok(confirm) => confirm.await,
         Err(error) => Err(error),
     };
-    Outcome { sequence: event.sequence, result }
+    Outcome { place: event.place(), result }
 }
 
 struct Session<'a> {
@@ -215,16 +216,16 @@ impl Session<'_> {
                 self.heard = Some(now);
                 self.returned(returned.and_then(|message| message.properties.message_id().clone()));
                 count(&counters.confirmed);
-                self.in_flight.settle(outcome.sequence);
+                self.in_flight.settle(outcome.place);
             }
             Ok(Confirmation::Nack(returned)) => {
                 self.heard = Some(now);
                 self.returned(returned.and_then(|message| message.properties.message_id().clone()));
                 count(&counters.nacked);
-                self.in_flight.nacked(outcome.sequence, now);
+                self.in_flight.nacked(outcome.place, now);
             }
             // Without confirms, an event is done with when it is on the socket.
-            Ok(Confirmation::NotRequested) => self.in_flight.settle(outcome.sequence),
+            Ok(Confirmation::NotRequested) => self.in_flight.settle(outcome.place),
             Err(error) => self.error = self.error.take().or(Some(error)),
         }
     }
@@ -244,8 +245,7 @@ impl Session<'_> {
     /// Counts a message that no queue took. Which event it was stands in its message id only:
     /// lapin hands it out with whichever confirm comes next.
     fn returned(&self, message_id: Option<ShortString>) {
-        let ours = |id: ShortString| self.publish.identity.sequence_of(id.as_str());
-        if message_id.and_then(ours).is_some() {
+        if message_id.is_some_and(|id| is_message_id(id.as_str())) {
             count(&self.publish.counters.returned);
         }
     }
@@ -270,7 +270,7 @@ impl Session<'_> {
 
     fn rest(&self, blocked: bool) -> Rest {
         Rest {
-            queued: self.publish.outbox.depth().queued_events,
+            nothing_waits: self.publish.outbox.depth().nothing_waits(),
             unconfirmed: self.in_flight.unconfirmed(),
             resting: self.in_flight.resting(),
             blocked,
