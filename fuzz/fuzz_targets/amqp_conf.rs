@@ -9,15 +9,10 @@
 #[path = "../../res_stasis_amqp/src"]
 mod module {
     pub(crate) mod config;
-    pub(crate) mod counters;
     pub(crate) mod endpoint;
-    pub(crate) mod event;
     pub(crate) mod filter;
-    pub(crate) mod loss;
-    pub(crate) mod outbox;
+    pub(crate) mod limits;
     pub(crate) mod pattern;
-    pub(crate) mod routing;
-    pub(crate) mod short_text;
 }
 mod hidden;
 

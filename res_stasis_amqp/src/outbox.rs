@@ -37,29 +37,10 @@ pub(crate) use spooling::{Batch, Budget, Calls, Goal, Progress};
 use crate::counters::Counters;
 use crate::event::{Event, now};
 use crate::identity::Place;
+use crate::limits::Limits;
 use crate::loss::Reason;
 use crate::spool::Lost;
 use room::{After, Room};
-
-/// What happens to a new event for which there is no room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Overflow {
-    /// It takes the place of the oldest queued ones.
-    DropOldest,
-    /// It is dropped.
-    DropNewest,
-}
-
-/// How much may be queued and in flight together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Limits {
-    /// Events.
-    pub events: usize,
-    /// Bytes, by [`Event::cost`].
-    pub bytes: usize,
-    /// What happens beyond.
-    pub overflow: Overflow,
-}
 
 /// How much a push may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

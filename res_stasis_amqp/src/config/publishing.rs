@@ -7,7 +7,7 @@ use asterisk::config::{Reader, Report, Section, value};
 
 use super::options;
 use crate::filter::Filter;
-use crate::outbox::{Limits, Overflow};
+use crate::limits::{Limits, Overflow};
 
 /// What is published and where to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use asterisk::config::{Entry, Report, Section};
 
+use super::publishing::SpoolSettings;
 use super::*;
 use crate::filter::Filter;
-use crate::outbox::{Limits, Overflow};
+use crate::limits::{Limits, Overflow};
 
 const GOOD: &str = "
 [general]

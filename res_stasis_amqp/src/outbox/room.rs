@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::spooling::Disk;
-use super::{Depth, Ledger, Limits, Overflow, Reserve};
+use super::{Depth, Ledger, Reserve};
 use crate::counters::Counters;
 use crate::event::Event;
 use crate::identity::Place;
+use crate::limits::{Limits, Overflow};
 use crate::loss::{Loss, Losses, Reason, Told};
 
 /// Places made ahead (a megabyte of addresses, real memory only once used), so that with the
@@ -302,9 +303,7 @@ impl Room {
     pub(super) fn take_losses(&mut self) -> Vec<Told> {
         match self.closed {
             true => Vec::new(),
-            false => {
-                self.losses.take(self.bounds().events.saturating_sub(self.used_events()))
-            }
+            false => self.losses.take(self.bounds().events.saturating_sub(self.used_events())),
         }
     }
 

@@ -11,10 +11,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::Reserve;
 use super::room::{After, Room};
-use super::{Overflow, Reserve};
 use crate::event::Event;
 use crate::identity::Place;
+use crate::limits::Overflow;
 use crate::loss::Reason;
 use crate::spool::Lost;
 

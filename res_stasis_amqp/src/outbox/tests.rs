@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::event::Category;
+use crate::limits::Overflow;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 

@@ -207,7 +207,7 @@ impl Drop for InFlight {
 mod tests {
     use super::*;
     use crate::counters::Counters;
-    use crate::outbox::{Limits, Overflow};
+    use crate::limits::{Limits, Overflow};
 
     const WORKER: u64 = 7;
 

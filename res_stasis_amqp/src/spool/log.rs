@@ -18,8 +18,8 @@ use super::segment::{self, Head};
 use super::walk::{Step, Walked, walk};
 use crate::event::Event;
 use crate::identity::{Identity, Origin, Place};
+use crate::limits::Overflow;
 use crate::loss::{Loss, Reason, Told};
-use crate::outbox::Overflow;
 
 /// How the log is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -315,7 +315,7 @@ impl<D: Disk> Log<D> {
         let origin = segment.origin.clone();
         let mut given_up = false;
         let walked = walk(&mut self.disk, &name, end.max(settled), size, |payload, _| {
-            if segment.events % 1024 == 0 && !go_on() {
+            if segment.events.is_multiple_of(1024) && !go_on() {
                 given_up = true;
                 return Step::Stop;
             }
@@ -505,10 +505,15 @@ impl<D: Disk> Log<D> {
         }
         if !frames.is_empty() {
             let needed = buffer.len() as u64;
-            self.make_room(needed, lost).map_err(Refusal::Failed)?.then_some(()).ok_or(Refusal::Full)?;
+            self.make_room(needed, lost)
+                .map_err(Refusal::Failed)?
+                .then_some(())
+                .ok_or(Refusal::Full)?;
             self.write(buffer, head_bytes, copies.len(), &frames).map_err(Refusal::Failed)?;
         }
-        for event in too_large.into_iter().filter(|event| !copies.iter().any(|c| Arc::ptr_eq(c, event))) {
+        for event in
+            too_large.into_iter().filter(|event| !copies.iter().any(|c| Arc::ptr_eq(c, event)))
+        {
             let untold = event.loss.as_deref().cloned().into_iter().collect();
             let loss = Loss::of_one(event.sequence, Reason::TooLarge);
             lost.push(Lost { about: None, loss, untold });
@@ -843,15 +848,19 @@ impl<D: Disk> Log<D> {
             };
             let origin = segment.origin.as_ref();
             let name = name_of(segment.number);
-            walk(&mut self.disk, &name, from, segment.len, |payload, _| {
-                match segment::decode_event(payload, origin) {
+            walk(
+                &mut self.disk,
+                &name,
+                from,
+                segment.len,
+                |payload, _| match segment::decode_event(payload, origin) {
                     Some(event) if events.len() < count => {
                         events.push(Event { body: Box::default(), ..event });
                         Step::On
                     }
                     _ => Step::Stop,
-                }
-            })?;
+                },
+            )?;
             if events.len() >= count {
                 break;
             }

@@ -16,7 +16,8 @@ use super::pump::{Level, Pump, Wanted};
 use crate::counters::Counters;
 use crate::event::Event;
 use crate::identity::Identity;
-use crate::outbox::{Depth, Limits, Outbox, Overflow};
+use crate::limits::{Limits, Overflow};
+use crate::outbox::{Depth, Outbox};
 
 const DIR: &str = "/spool";
 const WORKER: u64 = 1;
@@ -52,8 +53,7 @@ impl Bench {
         let far = disk.clone();
         let opener = Box::new(move |_: &str| far.open());
         let mut pump = Pump::new(Arc::clone(&outbox), Arc::new(identity), opener, now);
-        let wanted =
-            Wanted { dir: DIR.into(), options: options(max_bytes, limits.overflow) };
+        let wanted = Wanted { dir: DIR.into(), options: options(max_bytes, limits.overflow) };
         pump.want(Some(wanted.clone()));
         outbox.expect_spool(Duration::from_secs(3600));
         Self { outbox, counters, pump, now, wanted }

@@ -35,7 +35,7 @@ pub(crate) fn run(plan: Plan) -> bool {
 
     println!("==> half a minute of load, then rest: what to compare with");
     Load::start(&servers.asterisk, rate, seconds(30)).end(&servers);
-    let base = Figures::at_rest(process);
+    let base = Figures::at_rest(&process);
     println!("    {}", line(&base));
 
     println!(
@@ -61,7 +61,7 @@ pub(crate) fn run(plan: Plan) -> bool {
             healed.elapsed()
         });
         std::thread::sleep((MINUTE - seconds(6)).saturating_sub(begun.elapsed()));
-        let figures = Figures::of(process);
+        let figures = Figures::of(&process);
         std::thread::sleep(MINUTE.saturating_sub(begun.elapsed()));
         let events = (servers.counter("seen") - seen) as f64 / begun.elapsed().as_secs_f64();
         load.adjust(&servers.asterisk, f64::from(rate), events);
@@ -85,7 +85,7 @@ pub(crate) fn run(plan: Plan) -> bool {
         let [queued, confirmed] = ["queued", "confirmed"].map(|name| servers.counter(name));
         if queued == confirmed { Ok(()) } else { Err(format!("{confirmed} of {queued}")) }
     });
-    let last = Figures::at_rest(process);
+    let last = Figures::at_rest(&process);
     println!("    {}", line(&last));
     println!("    {queued} events queued, all confirmed but {dropped} dropped");
     let mut faults = judge(plan, &rows, &base, &last);
