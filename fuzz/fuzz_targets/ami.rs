@@ -10,6 +10,7 @@
 mod module {
     pub(crate) mod ami;
     pub(crate) mod event;
+    pub(crate) mod identity;
     pub(crate) mod loss;
     pub(crate) mod routing;
     pub(crate) mod short_text;

@@ -8,16 +8,19 @@
 
 #[path = "../../res_stasis_amqp/src"]
 mod module {
+    pub(crate) mod answer;
     pub(crate) mod config;
     pub(crate) mod counters;
     pub(crate) mod endpoint;
     pub(crate) mod event;
     pub(crate) mod filter;
+    pub(crate) mod identity;
     pub(crate) mod loss;
     pub(crate) mod outbox;
     pub(crate) mod pattern;
     pub(crate) mod routing;
     pub(crate) mod short_text;
+    pub(crate) mod spool;
 }
 mod hidden;
 

@@ -68,6 +68,8 @@ mod pair;
 mod pretended;
 mod reload;
 mod rig_itself;
+mod spool;
+mod spool_faults;
 mod stasis_apps;
 mod stasis_values;
 mod stop;

@@ -91,7 +91,7 @@ pub(crate) fn settle(asterisk: &Asterisk) -> u64 {
         if last.1.elapsed() > Duration::from_millis(150) { Ok(()) } else { Err(seen) }
     });
     eventually("the queue to be empty", seconds(60), || match depth(asterisk) {
-        (0, 0) => Ok(counter(asterisk, "queued")),
+        (0, 0) if spool(asterisk).0 == 0 => Ok(counter(asterisk, "queued")),
         (queued, unconfirmed) => Err(format!("{queued} queued, {unconfirmed} unconfirmed")),
     })
 }
@@ -116,6 +116,17 @@ pub(crate) fn depth(asterisk: &Asterisk) -> (u64, u64) {
     match (of("Queue:"), of("Unconfirmed:")) {
         (Some(queued), Some(unconfirmed)) => (queued, unconfirmed),
         _ => panic!("no depth in:\n{shown}"),
+    }
+}
+
+/// Events and bytes in the spool, if it has any.
+#[track_caller]
+pub(crate) fn spool(asterisk: &Asterisk) -> (u64, u64) {
+    let status = asterisk.ari().get("/amqp").ok();
+    let of = |name: &str| status["spool"][name].as_u64();
+    match (of("events"), of("bytes")) {
+        (Some(events), Some(bytes)) => (events, bytes),
+        _ => panic!("no spool in: {status}"),
     }
 }
 

@@ -40,7 +40,7 @@ impl Bench {
         let wake = move || {
             bell.fetch_add(1, Ordering::Relaxed);
         };
-        Self { outbox: Outbox::new(limits, Arc::clone(&counters), wake), counters, rings }
+        Self { outbox: Outbox::new("1", limits, Arc::clone(&counters), wake), counters, rings }
     }
 
     fn of(events: usize, overflow: Overflow) -> Self {
@@ -78,8 +78,8 @@ impl Bench {
     /// The identities that hold at every moment.
     fn check(&self) {
         let (depth, ledger) = (self.outbox.depth(), self.outbox.ledger());
-        let held = (depth.queued_events + depth.in_flight_events) as u64;
-        assert_eq!(ledger.numbered, ledger.settled + ledger.dropped + held);
+        let held = (depth.queued_events + depth.in_flight_events) as u64 + depth.spooled_events;
+        assert_eq!(ledger.numbered + ledger.recovered, ledger.settled + ledger.dropped + held);
         assert_eq!(self.value("queued"), ledger.numbered);
         assert_eq!(self.value("dropped"), ledger.dropped);
     }
@@ -649,7 +649,7 @@ fn no_wake_up_is_lost_and_no_event_with_many_pushing() {
     let permit = Arc::<Permit>::default();
     let bell = Arc::clone(&permit);
     let room = limits(1 << 20, usize::MAX, Overflow::DropOldest);
-    let outbox = Outbox::new(room, Arc::default(), move || bell.give());
+    let outbox = Outbox::new("1", room, Arc::default(), move || bell.give());
     let seen = std::thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| (0..EACH).for_each(|_| outbox.push(event(0))));
@@ -666,7 +666,7 @@ fn two_workers_share_without_losing_a_wake_up() {
     let bells = permits.clone();
     let room = limits(1 << 20, usize::MAX, Overflow::DropOldest);
     let wake = move || bells.iter().for_each(|bell| bell.give());
-    let outbox = Outbox::new(room, Arc::default(), wake);
+    let outbox = Outbox::new("1", room, Arc::default(), wake);
     let mut seen = std::thread::scope(|scope| {
         let workers = [1, 2].map(|worker| {
             let (outbox, permits) = (&outbox, &permits);

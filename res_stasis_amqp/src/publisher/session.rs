@@ -23,6 +23,7 @@ use super::link::{Change, Link};
 use super::message::{properties, short};
 use super::pace::{End, Pace, Rest};
 use crate::event::Event;
+use crate::identity::{Place, is_message_id};
 use crate::status::ConnectionState;
 
 /// The shortest time after which a missing confirm is taken as a lost connection. Quorum queues
@@ -46,7 +47,7 @@ pub(super) enum Next {
 }
 
 struct Outcome {
-    sequence: u64,
+    place: Place,
     result: Result<Confirmation, Error>,
 }
 
@@ -64,7 +65,7 @@ async fn publish_one(
         Ok(confirm) => confirm.await,
         Err(error) => Err(error),
     };
-    Outcome { sequence: event.sequence, result }
+    Outcome { place: event.place(), result }
 }
 
 struct Session<'a> {
@@ -209,15 +210,15 @@ impl Session<'_> {
             Ok(Confirmation::Ack(returned)) => {
                 self.returned(returned.and_then(|message| message.properties.message_id().clone()));
                 count(&counters.confirmed);
-                self.in_flight.settle(outcome.sequence);
+                self.in_flight.settle(outcome.place);
             }
             Ok(Confirmation::Nack(returned)) => {
                 self.returned(returned.and_then(|message| message.properties.message_id().clone()));
                 count(&counters.nacked);
-                self.in_flight.nacked(outcome.sequence, now);
+                self.in_flight.nacked(outcome.place, now);
             }
             // Without confirms, an event is done with when it is on the socket.
-            Ok(Confirmation::NotRequested) => self.in_flight.settle(outcome.sequence),
+            Ok(Confirmation::NotRequested) => self.in_flight.settle(outcome.place),
             Err(error) => self.error = self.error.take().or(Some(error)),
         }
     }
@@ -237,8 +238,7 @@ impl Session<'_> {
     /// Counts a message that no queue took. Which event it was stands in its message id only:
     /// lapin hands it out with whichever confirm comes next.
     fn returned(&self, message_id: Option<ShortString>) {
-        let ours = |id: ShortString| self.publish.identity.sequence_of(id.as_str());
-        if message_id.and_then(ours).is_some() {
+        if message_id.is_some_and(|id| is_message_id(id.as_str())) {
             count(&self.publish.counters.returned);
         }
     }
@@ -254,7 +254,7 @@ impl Session<'_> {
 
     fn rest(&self, blocked: bool) -> Rest {
         Rest {
-            queued: self.publish.outbox.depth().queued_events,
+            nothing_waits: self.publish.outbox.depth().nothing_waits(),
             unconfirmed: self.in_flight.unconfirmed(),
             resting: self.in_flight.resting(),
             blocked,

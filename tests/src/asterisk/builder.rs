@@ -38,6 +38,7 @@ pub struct Builder {
     options: Vec<String>,
     environment: Vec<(String, String)>,
     valgrind: bool,
+    shared: Vec<PathBuf>,
 }
 
 impl Builder {
@@ -57,6 +58,7 @@ impl Builder {
             options: Vec::new(),
             environment: Vec::new(),
             valgrind: false,
+            shared: Vec::new(),
         }
     }
 
@@ -144,6 +146,12 @@ impl Builder {
         self.conf("hosts", lines)
     }
 
+    /// Shows it a folder that is not its own, at the same path.
+    pub fn share(mut self, folder: &Path) -> Self {
+        self.shared.push(folder.to_owned());
+        self
+    }
+
     /// Sets a variable of its environment.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
@@ -186,6 +194,9 @@ impl Builder {
             if file.exists() {
                 server = server.bind_at(&file, &Path::new("/etc").join(name));
             }
+        }
+        for folder in &self.shared {
+            server = server.bind(folder);
         }
         for (name, value) in &self.environment {
             server = server.env(name, value);
