@@ -364,9 +364,9 @@ fn a_reload_to_another_directory_or_none_delivers_what_is_in_the_old_one(version
     settle(&asterisk);
     scene.gate.shut();
     wait_for_state(&asterisk, "unreachable");
-    let before = counter(&asterisk, "queued");
+    let before = counter(&asterisk, "spooled");
     count_slowly(&asterisk, 500).finish(seconds(30));
-    wait_until_on_disk(&asterisk, before + 500);
+    wait_for_counter(&asterisk, "spooled", seconds(20), before + 500);
     reload(&scene.conf().stasis("spool_dir", ""));
     wait_for_spool(&asterisk, "draining");
     scene.gate.open();

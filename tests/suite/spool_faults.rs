@@ -33,6 +33,17 @@ impl<'a> Mounted<'a> {
     fn remount(&self, option: &str) {
         run(Command::new("mount").arg("-o").arg(format!("remount,{option}")).arg(self.0));
     }
+
+    /// Also in a node's own view of it.
+    fn remount_for(&self, asterisk: &Asterisk, option: &str) {
+        self.remount(option);
+        let inside = self.0.strip_prefix("/").expect("an absolute path");
+        let inside = asterisk.version().root().path().join(inside);
+        let pid = asterisk.process().pid().to_string();
+        let option = format!("remount,bind,{option}");
+        let mut command = Command::new("nsenter");
+        run(command.args(["-t", &pid, "-m", "mount", "-o", &option]).arg(inside));
+    }
 }
 
 impl Drop for Mounted<'_> {
@@ -127,7 +138,7 @@ fn a_read_only_disk_holds_up_nothing_and_is_used_when_it_can_be_written(version:
     wait_for_spool(&asterisk, "broken");
     assert_said_once(&asterisk, "Read-only file system");
 
-    disk.remount("rw");
+    disk.remount_for(&asterisk, "rw");
     wait_for_spool(&asterisk, "idle");
     scene.gate.shut();
     let before = counter(&asterisk, "queued");

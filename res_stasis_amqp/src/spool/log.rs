@@ -873,6 +873,11 @@ impl<D: Disk> Log<D> {
         read_cursor(&mut self.disk).map(drop)
     }
 
+    /// Whether the disk can be written at all.
+    pub(super) fn touch(&mut self) -> io::Result<()> {
+        self.write_cursor()
+    }
+
     /// What was settled to.
     pub(super) fn cursor(&self) -> Position {
         self.cursor

@@ -35,6 +35,9 @@ pub(super) const OPENING: Duration = Duration::from_secs(10);
 /// Events to write at one time.
 const BATCH: usize = 1024;
 
+/// A disk that is nearly full is filled up to this.
+const LEAST_BYTES: usize = 16 << 10;
+
 /// Batches in one turn, so that reading has its turn too.
 const BATCHES: usize = 32;
 
@@ -79,6 +82,8 @@ pub(super) struct Pump<D> {
     /// Failed reads in a row. While there are any, nothing is written either: it may never be read.
     failed_reads: u32,
     is_full: bool,
+    /// What the disk had room for at one time.
+    batch_bytes: usize,
     tick: Instant,
     moves: u64,
     /// The broker took nothing for a tick, though something waits.
@@ -104,6 +109,7 @@ impl<D: Disk> Pump<D> {
             trouble: None,
             failed_reads: 0,
             is_full: false,
+            batch_bytes: usize::MAX,
             tick: now,
             moves: 0,
             is_stalled: false,
@@ -157,7 +163,7 @@ impl<D: Disk> Pump<D> {
     pub(super) fn finish(&mut self, by: Instant, now: impl Fn() -> Instant) {
         self.settle(now());
         // What failed a moment ago may do now; there is no later.
-        self.trouble = None;
+        self.trouble.iter_mut().for_each(|trouble| trouble.next = now());
         while now() < by && self.write(now(), Goal::All) && self.has_written {
             self.has_written = false;
         }
@@ -263,8 +269,12 @@ impl<D: Disk> Pump<D> {
                 self.failed_reads = 0;
             }
             let Some(open) = &mut self.open else { return false };
-            let batch_bytes = open.log.options().batch_bytes();
+            let batch_bytes = open.log.options().batch_bytes().min(self.batch_bytes);
             let Some(batch) = self.outbox.begin_spooling(goal, BATCH, batch_bytes) else {
+                if self.trouble.is_some() && open.log.touch().is_ok() {
+                    let dir = open.dir.clone();
+                    self.recover(&dir);
+                }
                 break;
             };
             let mut lost = Vec::new();
@@ -280,10 +290,16 @@ impl<D: Disk> Pump<D> {
             match appended {
                 Ok(()) => {
                     self.has_written = true;
+                    self.batch_bytes = self.batch_bytes.saturating_mul(2);
                     let dir = self.wanted.as_ref().map(|wanted| wanted.dir.clone());
                     self.recover(&dir.unwrap_or_default());
                 }
                 Err(Refusal::Full) => return false,
+                Err(Refusal::Failed(error))
+                    if error.kind() == io::ErrorKind::StorageFull && batch_bytes > LEAST_BYTES =>
+                {
+                    self.batch_bytes = batch_bytes / 2;
+                }
                 Err(Refusal::Failed(error)) => {
                     self.fail(now, format!("cannot be written to: {error}"));
                     return false;
