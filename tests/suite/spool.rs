@@ -55,7 +55,7 @@ impl Scene {
 
     /// A run of Asterisk, with the module loaded.
     pub(crate) fn run(&self, conf: &AmqpConf) -> Asterisk {
-        let asterisk = node(self.version, &conf.text()).bind(self.shared.path()).start();
+        let asterisk = node(self.version, &conf.text()).share(self.shared.path()).start();
         load(&asterisk);
         asterisk
     }

@@ -38,7 +38,7 @@ pub struct Builder {
     options: Vec<String>,
     environment: Vec<(String, String)>,
     valgrind: bool,
-    bound: Vec<PathBuf>,
+    shared: Vec<PathBuf>,
 }
 
 impl Builder {
@@ -58,7 +58,7 @@ impl Builder {
             options: Vec::new(),
             environment: Vec::new(),
             valgrind: false,
-            bound: Vec::new(),
+            shared: Vec::new(),
         }
     }
 
@@ -158,9 +158,9 @@ impl Builder {
         self
     }
 
-    /// Shows it a file or folder of this machine, at the same path.
-    pub fn bind(mut self, path: &Path) -> Self {
-        self.bound.push(path.to_owned());
+    /// Shows it a folder that is not its own, at the same path.
+    pub fn share(mut self, folder: &Path) -> Self {
+        self.shared.push(folder.to_owned());
         self
     }
 
@@ -195,8 +195,8 @@ impl Builder {
                 server = server.bind_at(&file, &Path::new("/etc").join(name));
             }
         }
-        for path in &self.bound {
-            server = server.bind(path);
+        for folder in &self.shared {
+            server = server.bind(folder);
         }
         for (name, value) in &self.environment {
             server = server.env(name, value);

@@ -94,6 +94,7 @@ impl Junction {
 
     fn turn(&mut self, network: Network) {
         self.network = network;
+        self.tricks = Tricks::default();
         self.next_reset = network.resets.map(|_| Instant::now());
         match (network.listens, &self.listener) {
             (false, _) => self.listener = None,

@@ -9,7 +9,7 @@ use rig::{Asterisk, Call, eventually, seconds};
 
 use crate::fault::{Balance, Fault, Sees};
 use crate::host::{self, Base};
-use crate::load::{Burst, Phones, hang_up, p99};
+use crate::load::{Burst, Load, Phones, hang_up, p99};
 use crate::module::{Status, has_spool, wait_counter};
 use crate::scene::Scene;
 
@@ -121,7 +121,8 @@ pub(crate) fn run(fault: &Fault, scene: &Scene<'_>, quiet: Option<u64>) -> Accou
 fn warm_up(fault: &Fault, scene: &Scene<'_>) {
     scene.wait_state(&["connected"], seconds(60));
     let asterisk = &scene.asterisk;
-    let load = crate::load::Load { burst: 2000, burst_rate: 8000, ..fault.load };
+    let burst = (fault.load.burst / 10).clamp(2000, 40_000);
+    let load = Load { burst, burst_rate: fault.load.burst_rate.max(8000), ..fault.load };
     Burst::start(asterisk, &load).finish(asterisk);
     if fault.calls > 0 {
         Call::several(asterisk, "talk", seconds(1), 8, 8).wait(seconds(60));
@@ -241,10 +242,10 @@ fn behaviour(
         broken.push(format!("memory grew by {} MiB", grown >> 20));
     }
     account.callback_max_us = status.callback().map(|callback| callback.max);
-    if let Some(callback) = status.callback()
-        && callback.p99 > CALLBACK_P99
-    {
-        broken.push(format!("callbacks took {} µs (99 %)", callback.p99));
+    match status.callback() {
+        Some(callback) if callback.p99 <= CALLBACK_P99 => {}
+        Some(callback) => broken.push(format!("callbacks took {} µs (99 %)", callback.p99)),
+        None => broken.push("the module does not tell what its callbacks took".to_owned()),
     }
     account.deepest = host::deepest(asterisk);
     broken.extend(host::alerts(asterisk).into_iter().take(1));
@@ -257,7 +258,9 @@ fn behaviour(
         let some = &lines[lines.len() - 4..];
         broken.push(format!("{} lines in the log, the last {some:#?}", lines.len()));
     }
-    if let Some(pair) = lines.windows(2).find(|pair| pair[0] == pair[1]) {
+    // A connection that was replaced on purpose says twice that it is up.
+    let is_trouble = |pair: &&[String]| pair[0] == pair[1] && !pair[0].starts_with("NOTICE");
+    if let Some(pair) = lines.windows(2).find(is_trouble) {
         broken.push(format!("logged twice: {}", pair[0]));
     }
 }

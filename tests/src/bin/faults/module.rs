@@ -71,7 +71,7 @@ impl Status {
     /// `None` where the module does not measure them.
     pub(crate) fn callback(&self) -> Option<Callback> {
         let callback = &self.0["callback"];
-        let number = |name: &str| callback[name].as_u64();
+        let number = |name: &str| callback[name].as_f64().map(|number| number.ceil() as u64);
         Some(Callback { p99: number("p99_us")?, max: number("max_us")? })
     }
 }

@@ -148,7 +148,7 @@ impl<'a> Scene<'a> {
             .conf("logger.conf", LOGGER)
             .module_file(WITNESS, &witness::module(stage.version, &made), true)
             .module("res_stasis_amqp")
-            .bind(stage.disk.path());
+            .share(stage.disk.path());
         let asterisk = (fault.furnish)(extensions(builder), &stage).start();
         let ledger = RefCell::default();
         Self { stage, conf, asterisk, ledger, mark: Cell::new(None), steady: Cell::new(0) }
@@ -200,12 +200,12 @@ impl<'a> Scene<'a> {
         channel
     }
 
-    /// Sets a variable of a channel, and so publishes one event more.
+    /// Sets a variable of a channel to so many bytes, and so publishes one event more.
     #[track_caller]
-    pub(crate) fn set_variable(&self, channel: &Channel, name: &str, value: &str) {
-        let path = format!("/channels/{}/variable", channel.id);
-        let variable = json!({"variable": name, "value": value});
-        self.asterisk.ari().post_json(&path, &variable).ok();
+    pub(crate) fn set_variable(&self, channel: &Channel, bytes: usize, kind: &str) {
+        let command = format!("witness set {} LARGE {bytes} {kind}", channel.name);
+        let answer = self.asterisk.cli(&command);
+        assert!(answer.contains("set"), "{command}: {answer}");
     }
 
     /// Replaces the configuration.

@@ -12,7 +12,6 @@ pub(super) const FAULTS: [Fault; 8] = [
     Fault {
         name: "absent-at-boot",
         what: "no broker when Asterisk starts",
-        short: true,
         prepare: |stage| stage.broker.stop(),
         begins_connected: false,
         sees: Sees::Words(&["unreachable"]),

@@ -51,7 +51,5 @@ pub(super) const FAULTS: [Fault; 2] = [
 
 /// Publishes an event that is so large.
 fn set(scene: &Scene<'_>, bytes: usize, kind: &str) {
-    let channel = scene.channel();
-    let answer = scene.asterisk.cli(&format!("witness set {} LARGE {bytes} {kind}", channel.name));
-    assert!(answer.contains("set"), "witness set: {answer}");
+    scene.set_variable(&scene.channel(), bytes, kind);
 }

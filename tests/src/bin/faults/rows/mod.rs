@@ -17,7 +17,6 @@ use crate::load::Load;
 pub(crate) const NONE: Fault = Fault {
     name: "none",
     what: "no fault",
-    short: true,
     load: Load { steady: 200, burst: 100_000, burst_rate: 13_000, before: 300 },
     calls: 10,
     outlasts_burst: true,
