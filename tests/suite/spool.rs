@@ -172,7 +172,7 @@ pub(crate) fn told<'a>(
 fn what_memory_cannot_hold_is_on_disk_while_the_broker_is_away_and_comes_back_in_order(
     version: Version,
 ) {
-    let mut scene = Scene::new(version);
+    let scene = Scene::new(version);
     let asterisk = scene.run(&scene.conf().stasis("queue_max_events", "1000"));
     wait_for_state(&asterisk, "unreachable");
     wait_for_spool(&asterisk, "idle");
@@ -227,7 +227,7 @@ fn assert_seen(asterisk: &Asterisk, scene: &Scene, queued: u64) {
 }
 
 fn fifty_thousand_events_survive_a_kill_and_come_before_those_of_the_next_run(version: Version) {
-    let mut scene = Scene::new(version);
+    let scene = Scene::new(version);
     let conf = scene.conf();
     let first = scene.run(&conf);
     wait_for_state(&first, "unreachable");
@@ -259,7 +259,7 @@ fn fifty_thousand_events_survive_a_kill_and_come_before_those_of_the_next_run(ve
 }
 
 fn what_is_left_at_a_stop_is_delivered_by_the_next_run(version: Version) {
-    let mut scene = Scene::new(version);
+    let scene = Scene::new(version);
     let conf = scene.conf();
     let mut said = Vec::new();
     for gracefully in [true, false] {
@@ -295,7 +295,7 @@ fn what_is_left_at_a_stop_is_delivered_by_the_next_run(version: Version) {
 
 /// Much more than a small spool and a small memory hold, and what comes of it.
 fn overflow(version: Version, policy: &str) -> (Arrived, u64, Asterisk, Scene) {
-    let mut scene = Scene::new(version);
+    let scene = Scene::new(version);
     let conf = scene
         .conf()
         .stasis("queue_max_events", "400")
@@ -342,7 +342,7 @@ fn a_full_spool_takes_no_newer_ones_if_told_so(version: Version) {
 }
 
 fn a_reload_to_another_directory_or_none_delivers_what_is_in_the_old_one(version: Version) {
-    let mut scene = Scene::new(version);
+    let scene = Scene::new(version);
     let asterisk = scene.run(&scene.conf());
     wait_for_state(&asterisk, "unreachable");
     let reload = |conf: &AmqpConf| {

@@ -80,7 +80,7 @@ fn assert_said_once(asterisk: &Asterisk, text: &str) {
 }
 
 fn a_directory_of_another_user_is_refused_and_events_are_published(version: Version) {
-    let mut scene = Scene::new(version);
+    let scene = Scene::new(version);
     std::fs::create_dir(scene.dir()).expect("a directory");
     std::os::unix::fs::chown(scene.dir(), Some(4711), None).expect("another owner");
     scene.gate.open();
@@ -104,7 +104,7 @@ fn a_directory_of_another_user_is_refused_and_events_are_published(version: Vers
 }
 
 fn a_directory_that_another_asterisk_has_is_taken_when_it_ends(version: Version) {
-    let mut scene = Scene::new(version);
+    let scene = Scene::new(version);
     let conf = scene.conf();
     let first = scene.run(&conf);
     wait_for_spool(&first, "idle");
@@ -127,7 +127,7 @@ fn a_directory_that_another_asterisk_has_is_taken_when_it_ends(version: Version)
 }
 
 fn a_read_only_disk_holds_up_nothing_and_is_used_when_it_can_be_written(version: Version) {
-    let mut scene = Scene::new(version);
+    let scene = Scene::new(version);
     let shared = scene.shared.path().to_owned();
     let disk = Mounted::new(&shared, "size=16m,mode=755");
     std::fs::create_dir(scene.dir()).expect("a directory");
@@ -148,7 +148,7 @@ fn a_read_only_disk_holds_up_nothing_and_is_used_when_it_can_be_written(version:
 }
 
 fn a_full_disk_costs_nothing_that_memory_can_hold(version: Version) {
-    let mut scene = Scene::new(version);
+    let scene = Scene::new(version);
     let shared = scene.shared.path().to_owned();
     let _disk = Mounted::new(&shared, "size=512k,mode=755");
     let asterisk = scene.run(&scene.conf().stasis("queue_max_events", "20000"));
@@ -182,7 +182,7 @@ fn a_full_disk_costs_nothing_that_memory_can_hold(version: Version) {
 }
 
 fn a_torn_end_and_a_damaged_file_cost_no_more_than_they_must(version: Version) {
-    let mut scene = Scene::new(version);
+    let scene = Scene::new(version);
     let conf = scene.conf().stasis("spool_max_bytes", "4m");
     let first = scene.run(&conf);
     wait_for_state(&first, "unreachable");
