@@ -155,7 +155,7 @@ impl Room {
     /// The next to lease. From the queue only if nothing before it is on disk, or on its way there.
     fn first(&self) -> Option<&Arc<Event>> {
         match self.ready.front() {
-            None if self.disk.unread == 0 && self.spooling.is_empty() => self.queue.front(),
+            None if self.disk.unread == 0 && !self.disk.is_writing => self.queue.front(),
             first => first,
         }
     }
@@ -197,7 +197,7 @@ impl Room {
             if !self.land(worker, place, after) {
                 continue;
             }
-            let before_disk = self.disk.unread > 0 || !self.spooling.is_empty();
+            let before_disk = self.disk.unread > 0 || self.disk.is_writing;
             let (line, bytes) =
                 if before_disk || !self.ready.is_empty() || place <= self.disk.written {
                     (&mut self.ready, &mut self.ready_bytes)
