@@ -33,6 +33,8 @@ pub(super) struct Disk {
     pub(super) unread: u64,
     /// Everything up to here that is not settled is on disk.
     pub(super) written: Place,
+    /// What that will be when the batch is written.
+    pub(super) writing_to: Place,
     /// But nothing up to here: it went to make room, or is damaged.
     pub(super) gone: Place,
     /// The highest that was leased from the queue.
@@ -73,8 +75,6 @@ pub(crate) struct Batch {
     pub(crate) copies: Vec<Arc<Event>>,
     /// What leaves memory.
     pub(crate) events: Vec<Arc<Event>>,
-    /// Everything leased up to here is on disk, or settled, once these are.
-    pub(super) leased: Place,
 }
 
 /// How much may be read back.
@@ -184,29 +184,23 @@ impl Room {
                 event.origin.is_none() && place > written && queued.is_none_or(|at| place < at)
             };
             batch.copies.extend(in_memory.filter(is_due).cloned());
-            batch.leased = self.disk.leased;
         }
+        let last = batch.events.last().map(|event| event.place()).unwrap_or_default();
+        // What was leased and given back may still be queued, and then is not on disk.
+        let queued = self.queue.front().map(|event| event.place().before());
+        let leased = self.disk.leased.min(queued.unwrap_or(self.disk.leased));
+        self.disk.writing_to = self.disk.written.max(last).max(leased);
         self.spooling.clone_from(&batch.events);
         self.disk.is_writing = !batch.events.is_empty() || !batch.copies.is_empty();
         self.disk.is_writing.then_some(batch)
     }
 
     /// The batch is on disk, but for what is `lost` of it, or had to go for it.
-    pub(super) fn end_spooling(
-        &mut self,
-        batch: &Batch,
-        unread: u64,
-        lost: &[Lost],
-        after: &mut After,
-    ) {
+    pub(super) fn end_spooling(&mut self, unread: u64, lost: &[Lost], after: &mut After) {
         let spooled = std::mem::take(&mut self.spooling);
         self.spooling_bytes = 0;
         self.disk.is_writing = false;
-        let last = spooled.last().map(|event| event.place()).unwrap_or_default();
-        // What was leased and given back may still be queued, and then is not on disk.
-        let before_queue = self.queue.front().map(|event| event.place().before());
-        let leased = before_queue.map_or(batch.leased, |before| batch.leased.min(before));
-        self.disk.written = self.disk.written.max(last).max(leased);
+        self.disk.written = self.disk.writing_to;
         self.counters.spooled.fetch_add(spooled.len() as u64, Ordering::Relaxed);
         after.free_all(spooled);
         self.lose_spooled(lost, unread);

@@ -533,12 +533,7 @@ impl<D: Disk> Log<D> {
         Ok(true)
     }
 
-    fn write(
-        &mut self,
-        buffer: &[u8],
-        head_bytes: usize,
-        frames: &[Frame<'_>],
-    ) -> io::Result<()> {
+    fn write(&mut self, buffer: &[u8], head_bytes: usize, frames: &[Frame<'_>]) -> io::Result<()> {
         let full = self.options.segment_bytes();
         let writing = self.writing.and_then(|number| self.index(number));
         let writing =
@@ -853,15 +848,19 @@ impl<D: Disk> Log<D> {
             };
             let origin = segment.origin.as_ref();
             let name = name_of(segment.number);
-            walk(&mut self.disk, &name, from, segment.len, |payload, _| {
-                match segment::decode_event(payload, origin) {
+            walk(
+                &mut self.disk,
+                &name,
+                from,
+                segment.len,
+                |payload, _| match segment::decode_event(payload, origin) {
                     Some(event) if events.len() < count => {
                         events.push(Event { body: Box::default(), ..event });
                         Step::On
                     }
                     _ => Step::Stop,
-                }
-            })?;
+                },
+            )?;
             if events.len() >= count {
                 break;
             }

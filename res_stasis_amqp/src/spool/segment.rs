@@ -408,10 +408,7 @@ mod tests {
         let length = u32::try_from(MOST + 1).unwrap();
         assert_eq!(next(&[&length.to_le_bytes()[..], &[0; 4]].concat()), Next::Bad);
         let length = u32::try_from(MOST).unwrap();
-        assert_eq!(
-            next(&[&length.to_le_bytes()[..], &[0; 4]].concat()),
-            Next::Short(FRAME + MOST)
-        );
+        assert_eq!(next(&[&length.to_le_bytes()[..], &[0; 4]].concat()), Next::Short(FRAME + MOST));
     }
 
     #[test]

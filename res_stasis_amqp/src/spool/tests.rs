@@ -54,8 +54,7 @@ impl Bench {
         let far = disk.clone();
         let opener = Box::new(move |_: &str| far.open());
         let mut pump = Pump::new(Arc::clone(&outbox), Arc::new(identity), opener, now);
-        let wanted =
-            Wanted { dir: DIR.into(), options: options(max_bytes, limits.overflow) };
+        let wanted = Wanted { dir: DIR.into(), options: options(max_bytes, limits.overflow) };
         pump.want(Some(wanted.clone()));
         outbox.expect_spool(Duration::from_secs(3600));
         Self { outbox, counters, pump, now, wanted }

@@ -430,7 +430,10 @@ fn a_folder_that_cannot_be_opened_holds_up_nothing_and_is_taken_when_it_can() {
     assert_eq!(leased.len(), 4);
     disk.fail(None);
     second.later();
-    assert_eq!(second.outbox.depth().spooled_events + second.outbox.depth().queued_events as u64, 36);
+    assert_eq!(
+        second.outbox.depth().spooled_events + second.outbox.depth().queued_events as u64,
+        36
+    );
     // What is in flight is written behind what was there, and not read again.
     second.later();
     second.later();
