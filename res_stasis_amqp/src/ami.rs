@@ -77,7 +77,7 @@ struct Values<'a> {
 
 impl<'a> Fields<'a> {
     fn add(&mut self, key: Cow<'a, str>, value: &'a [u8]) {
-        let place = self.place(&key);
+        let place = self.place(key.clone());
         if let Some((_, values)) = place.and_then(|place| self.in_order.get_mut(place)) {
             values.more.push(value);
             return;
@@ -87,16 +87,16 @@ impl<'a> Fields<'a> {
     }
 
     /// Where `key` is, or None after noting where it will be.
-    fn place(&mut self, key: &Cow<'a, str>) -> Option<usize> {
+    fn place(&mut self, key: Cow<'a, str>) -> Option<usize> {
         let count = self.in_order.len();
         if count < FEW {
-            return self.in_order.iter().position(|(known, _)| known == key);
+            return self.in_order.iter().position(|(known, _)| *known == key);
         }
         if self.places.is_empty() {
             let keys = self.in_order.iter().map(|(known, _)| known.clone());
             self.places.extend(keys.zip(0..));
         }
-        match self.places.entry(key.clone()) {
+        match self.places.entry(key) {
             Entry::Occupied(place) => Some(*place.get()),
             Entry::Vacant(place) => {
                 place.insert(count);
