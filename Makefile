@@ -100,7 +100,7 @@ audit: ## Licences, banned crates and known vulnerabilities of all that is built
 
 # How long `make fuzz` runs each target, and how often `make test` does
 SECONDS ?= 60
-FUZZ_RUNS ?= 20000
+FUZZ_RUNS ?= 10000
 
 fuzz: rig-22 ## Fuzz the readers of configuration, keys, events and urls, each for SECONDS (60)
 	@$(FOR_22) fuzz/run.sh seconds $(SECONDS)

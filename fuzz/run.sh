@@ -53,7 +53,7 @@ for target in "${targets[@]}"; do
     program=$build/$host/release/$target
     found=target/fuzz/$target
     mkdir -p "$found"
-    options=(-artifact_prefix="$found/" -timeout=10 -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1)
+    options=(-artifact_prefix="$found/" -timeout=10 -rss_limit_mb=2048 -max_len=8192 -print_final_stats=1)
     corpus=()
     if [[ $how == seconds ]]; then
         kept=${XDG_CACHE_HOME:-$HOME/.cache}/constellation/fuzz/$target

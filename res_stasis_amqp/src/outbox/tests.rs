@@ -2,6 +2,8 @@
 // Copyright (C) 2026 The Constellation developers
 //! The outbox, case by case and against a model.
 
+mod storm;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};

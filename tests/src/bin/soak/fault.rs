@@ -64,7 +64,7 @@ impl Fault {
 
     /// Begins, lasts, and ends; when it returns, there is nothing in the way of recovery.
     pub(crate) fn happen(self, servers: &Servers<'_>) {
-        let Servers { asterisk, consul, broker, tenant } = servers;
+        let Servers { asterisk, consul, broker, tenant, .. } = servers;
         match self {
             Self::BrokerRestart => {
                 broker.stop();

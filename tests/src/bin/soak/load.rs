@@ -46,8 +46,9 @@ impl Load {
         let path = "/channels?endpoint=Local/stay@default&context=default&extension=events";
         asterisk.ari().post(path).ok();
         let count = u32::try_from(length.as_secs()).unwrap_or(u32::MAX);
-        let call = |extension| Call::several(asterisk, extension, seconds(2), count, 1);
-        Self { burst, calls: [call("call"), call("application")] }
+        let calls = |extension, hold| Call::several(asterisk, extension, hold, count, 1);
+        // The first are ended by Asterisk and the second by the phone, never by both at once.
+        Self { burst, calls: [calls("call", seconds(30)), calls("application", seconds(2))] }
     }
 
     /// Brings the rate nearer to what is wanted, from what it was.
@@ -66,7 +67,8 @@ impl Load {
             let shown = asterisk.cli("core show channels count");
             if shown.contains("0 active channels") { Ok(()) } else { Err(shown) }
         });
-        outcomes.into_iter().filter_map(Result::err).collect()
+        let beginning = |reason: String| reason.lines().take(6).collect::<Vec<_>>().join("\n");
+        outcomes.into_iter().filter_map(Result::err).map(beginning).collect()
     }
 }
 

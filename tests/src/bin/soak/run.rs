@@ -20,6 +20,10 @@ const MINUTE: Duration = seconds(60);
 const FAULT_AT: Duration = seconds(5);
 /// A rise of memory that is taken for none: a byte an event.
 const ALLOWED_AN_EVENT: f64 = 1.0;
+/// Minutes until each fault has been there, the first being without one.
+const WARM: usize = Fault::ALL.len() + 1;
+/// Minutes that a slope needs.
+const LEAST: usize = 5;
 /// The longest recovery.
 const RECOVERY: Duration = seconds(120);
 
@@ -104,11 +108,14 @@ pub(crate) fn run(plan: Plan) -> bool {
 /// What is wrong with the figures; the slopes are printed.
 fn judge(plan: Plan, rows: &[Figures], base: &Figures, last: &Figures) -> Vec<String> {
     let mut faults = Vec::new();
-    // Until each fault has been there once, if there is time for more than that, memory grows to
-    // what it takes: buffers, arenas of the C library, pools of Asterisk's.
-    let warm = Fault::ALL.len().min(plan.minutes / 3);
-    let rows = &rows[warm.min(rows.len())..];
+    // Until each fault has been there once, memory grows to what it takes: buffers, arenas of the C
+    // library, pools of Asterisk's.
+    let is_judged = plan.minutes >= WARM + LEAST;
+    let rows = &rows[if is_judged { WARM } else { plan.minutes / 3 }..];
     println!("==> slopes of the last {} minutes, with their 95 % intervals", rows.len());
+    if !is_judged {
+        println!("    memory is not judged: that takes {} minutes", WARM + LEAST);
+    }
     let series = |figure: fn(&Figures) -> u64| -> Vec<f64> {
         rows.iter().map(|row| figure(row) as f64).collect()
     };
@@ -118,7 +125,7 @@ fn judge(plan: Plan, rows: &[Figures], base: &Figures, last: &Figures) -> Vec<St
             None => println!("    {name:<8} too few minutes to say"),
             Some(slope) => {
                 println!("    {name:<8} {slope}");
-                if slope.rises_above(allowed) {
+                if is_judged && slope.rises_above(allowed) {
                     faults.push(format!("{name} rises: {slope}, more than noise"));
                 }
             }

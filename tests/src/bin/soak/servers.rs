@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use rig::folder::Folder;
 use rig::{Asterisk, Broker, Consul, Tenant, Version, eventually};
 use serde_json::json;
 
@@ -22,6 +23,8 @@ pub(crate) struct Servers<'a> {
     pub(crate) consul: Consul,
     pub(crate) broker: &'a Broker,
     pub(crate) tenant: Tenant<'a>,
+    /// Of the spool; it goes when Asterisk has.
+    _spool: Folder,
 }
 
 impl<'a> Servers<'a> {
@@ -33,19 +36,22 @@ impl<'a> Servers<'a> {
         tenant.bind("asterisk", "all", "#");
         let consul = Consul::builder().persistent().start();
         consul.kv_put(&format!("applications/{APP}"), "");
+        let spool = Folder::new("spool");
         let amqp = format!(
             "[bunny]\ntype = connection\nurl = {}\nheartbeat_seconds = 5\n\
-             [stasis]\ntype = stasis\nconnection = bunny\n",
-            tenant.url()
+             [stasis]\ntype = stasis\nconnection = bunny\nspool_dir = {}/events\n",
+            tenant.url(),
+            spool.path().display()
         );
         let port = consul.port();
         let conf = format!("[consul]\nport = {port}\n[discovery]\ndiscovery_ip = 127.0.0.1\n");
         let node = crate::load::furnish(Asterisk::builder(Version::V22))
             .conf("logger.conf", LOGGER)
             .conf("amqp.conf", amqp)
-            .conf("consul.conf", conf);
+            .conf("consul.conf", conf)
+            .share(spool.path());
         let asterisk = MODULES.into_iter().fold(node, rig::Builder::module).start();
-        let servers = Self { asterisk, consul, broker, tenant };
+        let servers = Self { asterisk, consul, broker, tenant, _spool: spool };
         servers.wait_well(Duration::from_secs(60));
         servers
     }
