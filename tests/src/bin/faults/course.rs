@@ -255,7 +255,7 @@ fn behaviour(
     let lines = base.lines(asterisk);
     account.lines = lines.len();
     if lines.len() > fault.lines {
-        let some = &lines[lines.len() - 4..];
+        let some = &lines[lines.len().saturating_sub(4)..];
         broken.push(format!("{} lines in the log, the last {some:#?}", lines.len()));
     }
     // A connection that was replaced on purpose says twice that it is up.

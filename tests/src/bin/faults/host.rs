@@ -39,12 +39,7 @@ impl Base {
         }
         // From here on, the peak is of what follows.
         let _ = fs::write(format!("/proc/{}/clear_refs", process.pid()), "5");
-        Self {
-            rss: process.rss_bytes(),
-            threads,
-            files: process.fds(),
-            log: asterisk.log_mark(),
-        }
+        Self { rss: process.rss_bytes(), threads, files: process.fds(), log: asterisk.log_mark() }
     }
 
     /// Waits until threads and files are as they were; `Err` says what is left.

@@ -84,8 +84,10 @@ impl<'a> Stage<'a> {
     pub(crate) fn url(&self, fault: &Fault) -> String {
         let (url, port) = match fault.stand {
             // Of both addresses in the certificate, the one that every root knows.
-            Stand::Tls => (self.tenant.tls_url().replace("@localhost:", "@127.0.0.1:"),
-                           self.broker.tls_port()),
+            Stand::Tls => (
+                self.tenant.tls_url().replace("@localhost:", "@127.0.0.1:"),
+                self.broker.tls_port(),
+            ),
             Stand::Plain | Stand::Cluster => (self.tenant.url(), self.broker.port()),
         };
         url.replace(&format!(":{port}/"), &format!(":{}/", self.proxy.port()))
@@ -239,10 +241,8 @@ impl<'a> Scene<'a> {
     pub(crate) fn collect(&self, last: u64) {
         let keeper = self.stage.second.unwrap_or(self.stage.broker);
         let url = self.tenant().url();
-        let url = url.replace(
-            &format!(":{}/", self.broker().port()),
-            &format!(":{}/", keeper.port()),
-        );
+        let url =
+            url.replace(&format!(":{}/", self.broker().port()), &format!(":{}/", keeper.port()));
         let consumer = Consumer::queue(&url, KEPT);
         self.ledger.borrow_mut().collect(&consumer, |ledger| ledger.is_complete(last));
     }

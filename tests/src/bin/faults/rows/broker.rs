@@ -94,7 +94,9 @@ pub(super) const FAULTS: [Fault; 8] = [
             let [first, second] = [Some(stage.proxy.port()), stage.second.map(rig::Broker::port)]
                 .map(Option::unwrap_or_default);
             let url = stage.tenant.url();
-            let at = |port: u16| url.replace(&format!(":{}/", stage.broker.port()), &format!(":{port}/"));
+            let at = |port: u16| {
+                url.replace(&format!(":{}/", stage.broker.port()), &format!(":{port}/"))
+            };
             conf.connection("url", &format!("{}, {}", at(first), at(second)))
         },
         inject: |scene| scene.broker().kill(),

@@ -259,8 +259,13 @@ fn forge(scene: &Scene<'_>) {
     // basic.ack of a tag that never was
     let ack = [&60u16.to_be_bytes()[..], &80u16.to_be_bytes(), &(1u64 << 40).to_be_bytes(), &[0]];
     // connection.close, code 320
-    let close = [&10u16.to_be_bytes()[..], &50u16.to_be_bytes(), &320u16.to_be_bytes(),
-                 b"\x04gone", &[0; 4]];
+    let close = [
+        &10u16.to_be_bytes()[..],
+        &50u16.to_be_bytes(),
+        &320u16.to_be_bytes(),
+        b"\x04gone",
+        &[0; 4],
+    ];
     let forgeries = [
         ("no AMQP", b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()),
         ("a frame of 4 GiB", b"\x01\x00\x01\xff\xff\xff\xff".repeat(40)),
