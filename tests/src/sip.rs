@@ -100,9 +100,12 @@ impl Call {
         if status.success() {
             return Ok(());
         }
-        let errors = std::fs::read_to_string(self.folder.path().join("errors"));
-        let printed = tail(&self.process.output(), 40);
-        Err(format!("a call failed, SIPp {status}: {}", errors.unwrap_or(printed)))
+        let errors = fs::read_to_string(self.folder.path().join("errors"));
+        let errors = errors.unwrap_or_else(|_| tail(&self.process.output(), 40));
+        // The end of a call's time is told there too, and is none.
+        let is_error = |line: &&str| !line.trim().is_empty() && !line.contains("jumping to label");
+        let errors: Vec<&str> = errors.lines().filter(is_error).collect();
+        Err(format!("a call failed, SIPp {status}: {}", tail(&errors.join("\n"), 20)))
     }
 
     /// Places calls until [`Call::hang_up`], `rate` a second.

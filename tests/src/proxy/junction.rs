@@ -115,8 +115,9 @@ impl Junction {
     fn reset_when_due(&mut self) {
         let now = Instant::now();
         if self.tricks.is_due(now) {
-            self.reset_all();
+            // Before the reset, which a client sees at once.
             self.counts().blown += 1;
+            self.reset_all();
         }
         if self.next_reset.is_some_and(|next| next <= now) {
             self.next_reset = self.network.resets.map(|time| now + time);

@@ -47,6 +47,10 @@ pub(super) const FAULTS: [Fault; 5] = [
         name: "spool-full-disk",
         what: "the spool's disk is full, calls and live events go on",
         short: true,
+        check: |scene| match scene.asterisk.log().contains("No space left") {
+            true => Ok(()),
+            false => Err("the log does not say that the disk is full".to_owned()),
+        },
         conf: |conf, stage| {
             conf.stasis("spool_dir", &stage.disk.path().join("small/spool").display().to_string())
         },
@@ -111,7 +115,7 @@ pub(super) const FAULTS: [Fault; 5] = [
         heal: |scene| scene.proxy().pass(),
         dies: true,
         // What memory held that was not yet written: some tenths of a second of the load.
-        ledger: Balance::Memory(9_000),
+        ledger: Balance::Memory(4_000),
         ..COMMON
     },
 ];
