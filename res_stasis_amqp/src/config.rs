@@ -12,7 +12,7 @@ use asterisk::config::{Report, Section, value};
 
 pub(crate) use connection::ConnectionSettings;
 use options::OPTIONS;
-pub(crate) use publishing::{ExchangeType, PublishAmi, SpoolSettings, StasisSettings};
+pub(crate) use publishing::{ExchangeType, PublishAmi, StasisSettings};
 
 /// All of `amqp.conf`.
 #[derive(Debug, Clone, PartialEq, Eq)]

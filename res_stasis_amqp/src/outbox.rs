@@ -249,8 +249,8 @@ impl Outbox {
     }
 
     /// The batch is on disk, where `unread` events are now.
-    pub(crate) fn end_spooling(&self, batch: &Batch, unread: u64, lost: &[Lost]) {
-        self.with_room(|room, after| room.end_spooling(batch, unread, lost, after));
+    pub(crate) fn end_spooling(&self, unread: u64, lost: &[Lost]) {
+        self.with_room(|room, after| room.end_spooling(unread, lost, after));
     }
 
     /// The batch is not: it goes back to where it was.

@@ -223,11 +223,7 @@ fn a_torn_end_and_a_damaged_file_cost_no_more_than_they_must(version: Version) {
     assert_eq!(told, missing.into_iter().collect());
     let aside = format!("{}.corrupt", damaged.display());
     eventually("the damaged file to be put aside", seconds(10), || {
-        if Path::new(&aside).exists() {
-            Ok(())
-        } else {
-            Err(format!("{:?}", scene.segments()))
-        }
+        if Path::new(&aside).exists() { Ok(()) } else { Err(format!("{:?}", scene.segments())) }
     });
     unload_in_time(&second);
 }

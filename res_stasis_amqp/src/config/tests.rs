@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use asterisk::config::{Entry, Report, Section};
 
+use super::publishing::SpoolSettings;
 use super::*;
 use crate::filter::Filter;
 use crate::outbox::{Limits, Overflow};

@@ -54,8 +54,8 @@ pub(super) struct Room {
     /// In order of sequence, always.
     pub(super) queue: VecDeque<Arc<Event>>,
     pub(super) queued_bytes: usize,
-    /// Read back from disk, or given back while the disk has what comes after; in order, all before
-    /// the queue. Empty without a spool.
+    /// Read back from disk, or given back and on disk; in order, all before what is unread there and
+    /// before the queue. Empty without a spool.
     pub(super) ready: VecDeque<Arc<Event>>,
     pub(super) ready_bytes: usize,
     /// Being written to disk by the pump. It is between what is on disk and the queue.
@@ -155,7 +155,7 @@ impl Room {
     /// The next to lease. From the queue only if nothing before it is on disk, or on its way there.
     fn first(&self) -> Option<&Arc<Event>> {
         match self.ready.front() {
-            None if self.disk.unread == 0 && self.spooling.is_empty() => self.queue.front(),
+            None if self.disk.unread == 0 && !self.disk.is_writing => self.queue.front(),
             first => first,
         }
     }
@@ -189,21 +189,22 @@ impl Room {
         }
     }
 
-    /// `events` in order. What is on disk already, or comes before what is there, goes to what is
-    /// ready.
+    /// `events` in order. What is on disk already, or being written, need not go there again. With a
+    /// spool a worker gives back all that it has at once, or what it keeps may come out of order.
     pub(super) fn give_back(&mut self, worker: u64, events: Vec<Arc<Event>>, after: &mut After) {
+        let on_disk = match self.disk.is_writing {
+            true => self.disk.writing_to,
+            false => self.disk.written,
+        };
         for event in events.into_iter().rev() {
             let place = event.place();
             if !self.land(worker, place, after) {
                 continue;
             }
-            let before_disk = self.disk.unread > 0 || !self.spooling.is_empty();
-            let (line, bytes) =
-                if before_disk || !self.ready.is_empty() || place <= self.disk.written {
-                    (&mut self.ready, &mut self.ready_bytes)
-                } else {
-                    (&mut self.queue, &mut self.queued_bytes)
-                };
+            let (line, bytes) = match place <= on_disk {
+                true => (&mut self.ready, &mut self.ready_bytes),
+                false => (&mut self.queue, &mut self.queued_bytes),
+            };
             *bytes += event.cost();
             let at = line.partition_point(|other| other.place() < place);
             line.insert(at, event);

@@ -33,6 +33,8 @@ pub(super) struct Disk {
     pub(super) unread: u64,
     /// Everything up to here that is not settled is on disk.
     pub(super) written: Place,
+    /// What that will be when the batch is written.
+    pub(super) writing_to: Place,
     /// But nothing up to here: it went to make room, or is damaged.
     pub(super) gone: Place,
     /// The highest that was leased from the queue.
@@ -40,6 +42,8 @@ pub(super) struct Disk {
     pub(super) recovered: u64,
     /// Leased and settled together: it stands still if the broker does.
     pub(super) moves: u64,
+    /// A batch is being written: what is queued comes after it, also if it has copies only.
+    pub(super) is_writing: bool,
     /// The pump has been woken and has not come yet.
     pub(super) is_called: bool,
     /// What it would come for.
@@ -71,8 +75,6 @@ pub(crate) struct Batch {
     pub(crate) copies: Vec<Arc<Event>>,
     /// What leaves memory.
     pub(crate) events: Vec<Arc<Event>>,
-    /// Everything leased up to here is on disk, or settled, once these are.
-    pub(super) leased: Place,
 }
 
 /// How much may be read back.
@@ -153,7 +155,7 @@ impl Room {
         max_events: usize,
         max_bytes: usize,
     ) -> Option<Batch> {
-        if !self.spooling.is_empty() {
+        if self.disk.is_writing {
             return None;
         }
         let mut batch = Batch::default();
@@ -174,29 +176,31 @@ impl Room {
         }
         if self.disk.leased > self.disk.written && (goal == Goal::All || !batch.events.is_empty()) {
             let written = self.disk.written;
+            // What was given back may be queued before what is still leased: that has its time.
+            let queued = self.queue.front().map(|event| event.place());
             let in_memory = self.in_flight.values().chain(&self.ready);
-            let not_on_disk =
-                |event: &&Arc<Event>| event.origin.is_none() && event.place() > written;
-            batch.copies.extend(in_memory.filter(not_on_disk).cloned());
-            batch.copies.sort_unstable_by_key(|event| event.sequence);
-            batch.leased = self.disk.leased;
+            let is_due = |event: &&Arc<Event>| {
+                let place = event.place();
+                event.origin.is_none() && place > written && queued.is_none_or(|at| place < at)
+            };
+            batch.copies.extend(in_memory.filter(is_due).cloned());
         }
+        let last = batch.events.last().map(|event| event.place()).unwrap_or_default();
+        // What was leased and given back may still be queued, and then is not on disk.
+        let queued = self.queue.front().map(|event| event.place().before());
+        let leased = self.disk.leased.min(queued.unwrap_or(self.disk.leased));
+        self.disk.writing_to = self.disk.written.max(last).max(leased);
         self.spooling.clone_from(&batch.events);
-        (!batch.events.is_empty() || !batch.copies.is_empty()).then_some(batch)
+        self.disk.is_writing = !batch.events.is_empty() || !batch.copies.is_empty();
+        self.disk.is_writing.then_some(batch)
     }
 
     /// The batch is on disk, but for what is `lost` of it, or had to go for it.
-    pub(super) fn end_spooling(
-        &mut self,
-        batch: &Batch,
-        unread: u64,
-        lost: &[Lost],
-        after: &mut After,
-    ) {
+    pub(super) fn end_spooling(&mut self, unread: u64, lost: &[Lost], after: &mut After) {
         let spooled = std::mem::take(&mut self.spooling);
         self.spooling_bytes = 0;
-        let last = spooled.last().map(|event| event.place()).unwrap_or_default();
-        self.disk.written = self.disk.written.max(last).max(batch.leased);
+        self.disk.is_writing = false;
+        self.disk.written = self.disk.writing_to;
         self.counters.spooled.fetch_add(spooled.len() as u64, Ordering::Relaxed);
         after.free_all(spooled);
         self.lose_spooled(lost, unread);
@@ -205,6 +209,7 @@ impl Room {
 
     /// The batch could not be written: it is where it was.
     pub(super) fn undo_spooling(&mut self, unread: u64, lost: &[Lost], after: &mut After) {
+        self.disk.is_writing = false;
         let spooling = std::mem::take(&mut self.spooling);
         self.queued_bytes += std::mem::take(&mut self.spooling_bytes);
         for event in spooling.into_iter().rev() {

@@ -94,8 +94,7 @@ impl Pace {
 mod tests {
     use super::*;
 
-    const NOTHING: Rest = 
-        Rest { nothing_waits: true, unconfirmed: 0, resting: 0, blocked: false };
+    const NOTHING: Rest = Rest { nothing_waits: true, unconfirmed: 0, resting: 0, blocked: false };
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]

@@ -315,7 +315,7 @@ impl<D: Disk> Log<D> {
         let origin = segment.origin.clone();
         let mut given_up = false;
         let walked = walk(&mut self.disk, &name, end.max(settled), size, |payload, _| {
-            if segment.events % 1024 == 0 && !go_on() {
+            if segment.events.is_multiple_of(1024) && !go_on() {
                 given_up = true;
                 return Step::Stop;
             }
@@ -461,7 +461,7 @@ impl<D: Disk> Log<D> {
         })
     }
 
-    /// Puts events at the end, in order; before them `copies` of what is in memory and was taken
+    /// Puts events at the end, in order, and among them `copies` of what is in memory and was taken
     /// from there, so that they are on disk but not to be read. All or nothing, but for events too
     /// large for a segment; `lost` gets those, and what had to go to make room.
     pub(super) fn append(
@@ -492,28 +492,29 @@ impl<D: Disk> Log<D> {
         segment::encode_head(&head, buffer);
         let head_bytes = buffer.len();
         let most = usize::try_from(self.options.max_bytes).unwrap_or(usize::MAX);
-        let mut frames: Vec<(&Arc<Event>, usize)> = Vec::with_capacity(copies.len() + events.len());
+        let copies = copies.iter().map(|event| (event, true));
+        let mut all: Vec<_> = events.iter().map(|event| (event, false)).chain(copies).collect();
+        all.sort_unstable_by_key(|(event, _)| event.place());
+        let mut frames: Vec<Frame<'_>> = Vec::with_capacity(all.len());
         let mut too_large = Vec::new();
-        for event in copies.iter().chain(events) {
+        for (event, is_copy) in all {
             let before = buffer.len();
             if !segment::encode_event(event, buffer) || head_bytes + buffer.len() - before > most {
                 buffer.truncate(before);
-                too_large.push(event);
+                if !is_copy {
+                    too_large.push(event);
+                }
                 continue;
             }
-            frames.push((event, buffer.len()));
+            frames.push(Frame { event, is_copy, end: buffer.len() });
         }
         if !frames.is_empty() {
             let needed = buffer.len() as u64;
-            self.make_room(needed, lost)
-                .map_err(Refusal::Failed)?
-                .then_some(())
-                .ok_or(Refusal::Full)?;
-            self.write(buffer, head_bytes, copies.len(), &frames).map_err(Refusal::Failed)?;
+            let has_room = self.make_room(needed, lost).map_err(Refusal::Failed)?;
+            has_room.then_some(()).ok_or(Refusal::Full)?;
+            self.write(buffer, head_bytes, &frames).map_err(Refusal::Failed)?;
         }
-        for event in
-            too_large.into_iter().filter(|event| !copies.iter().any(|c| Arc::ptr_eq(c, event)))
-        {
+        for event in too_large {
             let untold = event.loss.as_deref().cloned().into_iter().collect();
             let loss = Loss::of_one(event.sequence, Reason::TooLarge);
             lost.push(Lost { about: None, loss, untold });
@@ -532,13 +533,7 @@ impl<D: Disk> Log<D> {
         Ok(true)
     }
 
-    fn write(
-        &mut self,
-        buffer: &[u8],
-        head_bytes: usize,
-        copies: usize,
-        frames: &[(&Arc<Event>, usize)],
-    ) -> io::Result<()> {
+    fn write(&mut self, buffer: &[u8], head_bytes: usize, frames: &[Frame<'_>]) -> io::Result<()> {
         let full = self.options.segment_bytes();
         let writing = self.writing.and_then(|number| self.index(number));
         let writing =
@@ -565,6 +560,12 @@ impl<D: Disk> Log<D> {
             let undone = if is_new { self.disk.remove(&name) } else { self.disk.cut(&name, start) };
             if is_new {
                 self.segments.pop_back();
+            } else if undone.is_err()
+                && let Some(segment) = self.segments.get_mut(index)
+            {
+                // At most so much is there.
+                segment.size += bytes.len() as u64;
+                self.bytes += bytes.len() as u64;
             }
             if is_new || undone.is_err() {
                 self.writing = None;
@@ -572,17 +573,16 @@ impl<D: Disk> Log<D> {
             return Err(error);
         }
         self.unsynced = Some(number);
-        let were_read = self.unread == 0 && self.skip.is_empty();
         let Some(segment) = self.segments.get_mut(index) else {
             return Err(io::ErrorKind::NotFound.into());
         };
-        for (place_in_batch, (event, end)) in frames.iter().enumerate() {
+        for Frame { event, is_copy, end } in frames {
             segment.add(event);
             segment.len = start + (end - skipped) as u64;
             let position = Position { number, offset: segment.len };
-            if place_in_batch >= copies {
+            if !is_copy {
                 self.unread += 1;
-            } else if were_read {
+            } else if self.unread == 0 && self.skip.is_empty() {
                 segment.note_read(event.sequence);
                 self.out.push_back((event.place(), position));
                 self.read = position;
@@ -891,6 +891,14 @@ impl<D: Disk> Log<D> {
     pub(super) fn disk(&mut self) -> &mut D {
         &mut self.disk
     }
+}
+
+/// An event as it is about to be written.
+struct Frame<'a> {
+    event: &'a Arc<Event>,
+    is_copy: bool,
+    /// Where it ends in the bytes to write.
+    end: usize,
 }
 
 enum Scan {

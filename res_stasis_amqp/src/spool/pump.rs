@@ -281,7 +281,7 @@ impl<D: Disk> Pump<D> {
             let appended = open.log.append(&batch.copies, &batch.events, &mut lost);
             let (unread, gone) = (open.log.unread(), open.log.gone());
             match &appended {
-                Ok(()) => self.outbox.end_spooling(&batch, unread, &lost),
+                Ok(()) => self.outbox.end_spooling(unread, &lost),
                 Err(_) => self.outbox.undo_spooling(unread, &lost),
             }
             self.outbox.note_gone(gone);

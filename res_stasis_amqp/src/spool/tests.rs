@@ -5,6 +5,8 @@
 
 mod cases;
 mod memory;
+mod model;
+mod speed;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -138,7 +140,7 @@ impl Bench {
         if let Some(log) = self.pump.log() {
             assert_eq!(log.unread(), depth.spooled_events);
             let files: u64 = log.disk().spool_bytes();
-            assert_eq!(log.bytes(), files, "what it reckons with is not what is there");
+            assert!(log.bytes() >= files, "there is more than it reckons with");
         }
     }
 
