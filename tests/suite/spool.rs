@@ -153,7 +153,7 @@ impl Runs {
 pub(crate) fn told<'a>(
     messages: impl Iterator<Item = &'a Message>,
     boot: u64,
-    reason: &str,
+    reasons: &[&str],
 ) -> BTreeSet<u64> {
     let mut told = BTreeSet::new();
     for message in messages.filter(|message| message.routing_key == "stasis.meta") {
@@ -161,7 +161,7 @@ pub(crate) fn told<'a>(
         if data["boot"] != boot.to_string().as_str() {
             continue;
         }
-        assert_eq!(data["reason"], reason, "{data}");
+        assert!(reasons.iter().any(|reason| data["reason"] == *reason), "{data}");
         let [first, last] =
             ["first_sequence", "last_sequence"].map(|name| data[name].as_u64().expect("a number"));
         told.extend(first..=last);
@@ -319,25 +319,31 @@ fn overflow(version: Version, policy: &str) -> (Arrived, u64, Asterisk, Scene) {
     (arrived, last, asterisk, scene)
 }
 
+/// How many of the missing were told of, all of them for one of these reasons, and are counted.
 #[track_caller]
-fn assert_told(arrived: &Arrived, last: u64, asterisk: &Asterisk, reason: &str) {
+fn assert_told(arrived: &Arrived, last: u64, asterisk: &Asterisk, reasons: &[&str]) -> usize {
     let run = boot(arrived.messages().next().expect("a message"));
     let missing: BTreeSet<u64> = arrived.missing(last).into_iter().collect();
-    assert_eq!(told(arrived.messages(), run, reason), missing);
+    assert_eq!(told(arrived.messages(), run, reasons), missing);
     assert_eq!(counter(asterisk, "dropped"), missing.len() as u64);
-    assert_eq!(counter(asterisk, &format!("dropped_{reason}")), missing.len() as u64);
+    missing.len()
 }
 
 fn a_full_spool_drops_its_oldest_and_tells_of_it(version: Version) {
     let (arrived, last, asterisk, _scene) = overflow(version, "drop_oldest");
-    assert_told(&arrived, last, &asterisk, "spool_full");
+    // On a machine without time for the spool's thread, memory overflows too.
+    let missing = assert_told(&arrived, last, &asterisk, &["spool_full", "several", "queue_full"]);
+    let [spool, queue] =
+        ["spool", "queue"].map(|what| counter(&asterisk, &format!("dropped_{what}_full")));
+    assert!(spool > 0 && spool + queue == missing as u64, "{spool} and {queue} of {missing}");
     let value = |m: &Message| m.json()["data"]["value"] == "5000";
     assert!(arrived.messages().any(value), "the newest is missing");
 }
 
 fn a_full_spool_takes_no_newer_ones_if_told_so(version: Version) {
     let (arrived, last, asterisk, _scene) = overflow(version, "drop_newest");
-    assert_told(&arrived, last, &asterisk, "queue_full");
+    let missing = assert_told(&arrived, last, &asterisk, &["queue_full"]);
+    assert_eq!(counter(&asterisk, "dropped_queue_full"), missing as u64);
     assert!((1..=300).all(|sequence| arrived.has(sequence)));
 }
 

@@ -219,7 +219,7 @@ fn a_torn_end_and_a_damaged_file_cost_no_more_than_they_must(version: Version) {
     let missing = runs.first().missing(said);
     assert_eq!(missing.len() as u64, lost);
     let run = *runs.by_boot.keys().next().expect("a run");
-    let told = told(runs.last().messages(), run, "spool_corrupt");
+    let told = told(runs.last().messages(), run, &["spool_corrupt"]);
     assert_eq!(told, missing.into_iter().collect());
     let aside = format!("{}.corrupt", damaged.display());
     eventually("the damaged file to be put aside", seconds(10), || {
