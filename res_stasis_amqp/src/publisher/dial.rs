@@ -25,7 +25,7 @@ const MOST_ADDRESSES: usize = 8;
 const DEFAULT_PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long the peer may take nothing of what is written, at least.
-const SHUT_WINDOW: Duration = Duration::from_secs(30);
+const SHUT_WINDOW: Duration = Duration::from_secs(120);
 
 /// A connected stream, and a second handle on its socket: shutting that down ends whatever lapin
 /// still does with the first, also when the peer has frozen.
@@ -99,8 +99,8 @@ impl Socket {
         options.set_tcp_nodelay(true)?;
         let probes = TcpKeepalive::new().with_time(patience / 2).with_interval(patience / 4);
         options.set_tcp_keepalive(&probes.with_retries(3))?;
-        // Not sooner than a missing confirm: a broker that reads slowly shuts the window too, and
-        // is found alive by its heartbeats.
+        // A peer that reads slowly shuts the window too, for as long as it takes to empty a good
+        // part of its buffer. The heartbeat tells it from a dead one.
         let patience = patience.max(SHUT_WINDOW);
         options.set_tcp_user_timeout(Some(patience))?;
         let stream = StdStream::from(stream.as_fd().try_clone_to_owned()?);

@@ -44,6 +44,8 @@ pub(crate) struct Fault {
     pub(crate) ledger: Balance,
     /// What memory may grow by: what the module may hold, and what Asterisk itself needs for it.
     pub(crate) memory: u64,
+    /// What 99 of 100 callbacks may take.
+    pub(crate) callback_p99_us: u64,
     /// The most lines the module may log of it: one a change of state.
     pub(crate) lines: usize,
     /// Whether the calls must be answered as fast as without a fault.
@@ -113,6 +115,7 @@ impl Fault {
         dies: false,
         ledger: Balance::Whole,
         memory: QUEUE_BYTES,
+        callback_p99_us: 1000,
         lines: 12,
         timed_calls: false,
         check: |_| Ok(()),

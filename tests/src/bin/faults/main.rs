@@ -24,7 +24,7 @@ use std::time::Instant;
 
 use rig::{Broker, Version};
 
-use crate::course::Account;
+use crate::course::{Account, Quiet};
 use crate::fault::{Fault, Stand};
 use crate::report::Row;
 use crate::scene::{Scene, Stage};
@@ -142,7 +142,8 @@ fn run(wish: &Wish) -> bool {
         let row = Row { fault: *fault, account, took: since.elapsed() };
         row.say();
         if fault.name == rows::NONE.name {
-            quiet = Some(row.account.call_p99_ms);
+            quiet =
+                Some(Quiet { call_p99_ms: row.account.call_p99_ms, grown: row.account.grown() });
         }
         rows.push(row);
     }

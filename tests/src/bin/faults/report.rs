@@ -70,7 +70,7 @@ pub(crate) fn table(rows: &[Row]) {
         let callback =
             account.callback_max_us.map_or_else(|| "-".to_owned(), |max| format!("{max} µs"));
         let mib = |bytes: u64| bytes >> 20;
-        let grown = account.memory_peak.saturating_sub(account.memory_base);
+        let grown = account.grown();
         let memory = format!("{} (+{}) MiB", mib(account.memory_peak), mib(grown));
         let answer = match account.calls {
             0 => "-".to_owned(),

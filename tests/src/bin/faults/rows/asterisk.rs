@@ -4,6 +4,7 @@
 //! What happens to Asterisk itself.
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
 
 use rig::c_module::compile_library;
@@ -109,8 +110,12 @@ pub(super) const FAULTS: [Fault; 4] = [
     },
 ];
 
+/// In place: the file is mapped into Asterisk and never shorter.
 fn set_clock(file: &str, seconds: i64) {
-    fs::write(file, seconds.to_ne_bytes()).unwrap_or_else(|error| panic!("{file}: {error}"));
+    let opened = fs::File::options().write(true).create(true).truncate(false).open(file);
+    opened
+        .and_then(|opened| opened.write_all_at(&seconds.to_ne_bytes(), 0))
+        .unwrap_or_else(|error| panic!("{file}: {error}"));
 }
 
 /// Sets the clock while nothing waits by it, and has the connection made again.
@@ -118,6 +123,10 @@ fn jump(scene: &Scene<'_>, seconds: i64) {
     let reconnects = scene.status().counter("reconnects");
     hang_up(&scene.asterisk);
     set_clock(&scene.stage.path("clock"), seconds);
+    // Its HTTP server times out whoever is connected.
+    eventually("an answer", rig::seconds(30), || {
+        Status::ask(&scene.asterisk).map(drop).ok_or("no answer")
+    });
     scene.go_on();
     scene.proxy().cut();
     eventually("another connection", rig::seconds(30), || {

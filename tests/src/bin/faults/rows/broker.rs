@@ -43,7 +43,7 @@ pub(super) const FAULTS: [Fault; 8] = [
         name: "freeze",
         what: "broker stopped (SIGSTOP) 30 s in 400,000 events",
         load: Load { steady: 100, burst: 400_000, burst_rate: 14_000, before: 5_000 },
-        calls: 10,
+        calls: 5,
         inject: |scene| scene.broker().freeze(),
         sees: Sees::Words(&["connection lost", "unreachable"]),
         lasts: seconds(30),

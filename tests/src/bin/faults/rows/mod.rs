@@ -18,7 +18,7 @@ pub(crate) const NONE: Fault = Fault {
     name: "none",
     what: "no fault",
     load: Load { steady: 200, burst: 100_000, burst_rate: 13_000, before: 300 },
-    calls: 10,
+    calls: 5,
     outlasts_burst: true,
     lines: 0,
     ..Fault::COMMON

@@ -21,7 +21,7 @@ pub(super) const FAULTS: [Fault; 5] = [
         name: "spool-freeze",
         what: "as freeze, with a spool: everything arrives",
         load: Load { steady: 100, burst: 400_000, burst_rate: 14_000, before: 5_000 },
-        calls: 10,
+        calls: 5,
         conf: |conf, _| conf.stasis("spool_max_bytes", "1g"),
         inject: |scene| scene.broker().freeze(),
         sees: LOST,
