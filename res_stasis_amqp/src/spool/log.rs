@@ -9,13 +9,16 @@
 //! | settled, to be unlinked  | read, not settled  | unread            |
 //! ```
 
+mod cursor;
+mod open;
+mod read;
+mod write;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 
 use super::disk::Disk;
-use super::segment::{self, Head};
-use super::walk::{Step, Walked, walk};
 use crate::event::Event;
 use crate::identity::{Identity, Origin, Place};
 use crate::limits::Overflow;
@@ -160,7 +163,6 @@ pub(super) struct Log<D> {
     buffer: Vec<u8>,
 }
 
-const CURSOR: &str = "cursor";
 const SUFFIX: &str = ".spool";
 const CORRUPT: &str = ".corrupt";
 
@@ -214,204 +216,6 @@ impl Segment {
 }
 
 impl<D: Disk> Log<D> {
-    /// Reads all there is. `go_on` is asked now and then; none is returned once it says no.
-    pub(super) fn open(
-        mut disk: D,
-        me: Arc<Identity>,
-        options: Options,
-        go_on: &mut dyn FnMut() -> bool,
-    ) -> io::Result<Option<(Self, Found)>> {
-        let files = disk.list()?;
-        let mut numbers: Vec<_> =
-            files.iter().filter_map(|(name, size)| Some((number_of(name)?, *size))).collect();
-        numbers.sort_unstable();
-        let asides = files.iter().filter(|(name, _)| name.ends_with(CORRUPT));
-        let aside_bytes = asides.clone().map(|(_, size)| size).sum();
-        let highest_aside =
-            asides.filter_map(|(name, _)| number_of(name.strip_suffix(CORRUPT)?)).max();
-        let highest = numbers.last().map(|(number, _)| *number).max(highest_aside);
-        let cursor = read_cursor(&mut disk)?.unwrap_or(Position { number: 0, offset: 0 });
-        let next_number = highest.map_or(1, |highest| highest + 1).max(cursor.number + 1);
-        let mut log = Self {
-            disk,
-            me,
-            options,
-            segments: VecDeque::new(),
-            writing: None,
-            next_number,
-            read: cursor,
-            cursor,
-            cursor_written: Some(cursor),
-            passed: Place::default(),
-            out: VecDeque::new(),
-            skip: BTreeSet::new(),
-            unread: 0,
-            bytes: 0,
-            aside_bytes,
-            unsynced: None,
-            gone: Place::default(),
-            buffer: Vec::new(),
-        };
-        let mut found = Found::default();
-        let mut runs: Vec<Origin> = Vec::new();
-        let mut passed = Place::default();
-        let mut headless = Vec::new();
-        for (number, size) in numbers {
-            if number < cursor.number {
-                log.disk.remove(&name_of(number))?;
-                continue;
-            }
-            match log.scan(number, size, &mut runs, &mut passed, go_on)? {
-                Scan::Whole(segment) => log.segments.push_back(segment),
-                Scan::Headless => headless.push((number, size)),
-                Scan::GivenUp => return Ok(None),
-            }
-        }
-        log.mend(&headless, &mut found)?;
-        log.unread = log.segments.iter().map(|segment| segment.events).sum();
-        log.bytes = log.segments.iter().map(|segment| segment.size).sum();
-        log.advance(None)?;
-        Ok(Some((log, found)))
-    }
-
-    fn scan(
-        &mut self,
-        number: u64,
-        size: u64,
-        runs: &mut Vec<Origin>,
-        passed: &mut Place,
-        go_on: &mut dyn FnMut() -> bool,
-    ) -> io::Result<Scan> {
-        let name = name_of(number);
-        let mut mark = *segment::MARK;
-        let marked = self.disk.read(&name, 0, &mut mark)? == mark.len() && mark == *segment::MARK;
-        let mut head = None;
-        if marked {
-            walk(&mut self.disk, &name, mark.len() as u64, size, |payload, end| {
-                let read = segment::decode_head(payload);
-                head = head.take().or(read.map(|read| (read, end)));
-                Step::Stop
-            })?;
-        }
-        let Some((Head { identity, .. }, end)) = head.filter(|(head, _)| head.number == number)
-        else {
-            return Ok(Scan::Headless);
-        };
-        let mut segment = Segment {
-            number,
-            origin: rank(identity, &self.me, runs),
-            head: end,
-            len: size,
-            size,
-            is_corrupt: false,
-            events: 0,
-            read: 0,
-            first: 0,
-            last: 0,
-            last_read: 0,
-            reports: VecDeque::new(),
-        };
-        let settled = if number == self.cursor.number { self.cursor.offset } else { 0 };
-        let origin = segment.origin.clone();
-        let mut given_up = false;
-        let walked = walk(&mut self.disk, &name, end.max(settled), size, |payload, _| {
-            if segment.events.is_multiple_of(1024) && !go_on() {
-                given_up = true;
-                return Step::Stop;
-            }
-            match segment::decode_event(payload, origin.as_ref()) {
-                Some(event) => {
-                    if event.place() > *passed {
-                        *passed = event.place();
-                        segment.add(&event);
-                    }
-                    Step::On
-                }
-                None => Step::Fault,
-            }
-        })?;
-        if given_up {
-            return Ok(Scan::GivenUp);
-        }
-        if let Walked::Fault(offset) | Walked::Stopped(offset) = walked {
-            segment.len = offset;
-        }
-        Ok(Scan::Whole(segment))
-    }
-
-    /// Cuts off torn ends, and finds out what is missing where a file is damaged.
-    fn mend(&mut self, headless: &[(u64, u64)], found: &mut Found) -> io::Result<()> {
-        let last = self.segments.back().map(|segment| segment.number);
-        let newest = headless.last().map(|(number, _)| *number).max(last);
-        for (number, size) in headless {
-            let lost = self.gap_at(*number);
-            let file = name_of(*number);
-            if lost.is_none() && newest == Some(*number) {
-                // A crash right after it was made.
-                self.disk.remove(&file)?;
-                found.findings.push(Finding::Torn { file, bytes: *size });
-                continue;
-            }
-            self.disk.rename(&file, &format!("{file}{CORRUPT}"))?;
-            self.aside_bytes += size;
-            let count = lost.as_ref().map_or(0, |lost| lost.loss.count);
-            found.findings.push(Finding::Corrupt { file, offset: 0, lost: count });
-            found.lost.extend(lost);
-        }
-        for index in 0..self.segments.len() {
-            let Some(segment) = self.segments.get(index).filter(|one| one.len < one.size) else {
-                continue;
-            };
-            let (number, len, size) = (segment.number, segment.len, segment.size);
-            let file = name_of(number);
-            let lost = self.gap_behind(index);
-            let is_torn = lost.is_none();
-            if is_torn {
-                self.disk.cut(&file, len)?;
-                found.findings.push(Finding::Torn { file, bytes: size - len });
-            } else {
-                let lost_events = lost.as_ref().map_or(0, |lost| lost.loss.count);
-                found.findings.push(Finding::Corrupt { file, offset: len, lost: lost_events });
-                found.lost.extend(lost);
-            }
-            if let Some(segment) = self.segments.get_mut(index) {
-                segment.is_corrupt = !is_torn;
-                segment.size = if is_torn { len } else { size };
-            }
-        }
-        Ok(())
-    }
-
-    /// What is missing between the events of a segment, or of the one before it, and those of the
-    /// next of the same run. None: nothing, as at a crash; it may then have been torn.
-    fn gap_behind(&self, index: usize) -> Option<Lost> {
-        let segment = self.segments.get(index)?;
-        let next = self.segments.iter().skip(index + 1).find(|next| next.events > 0)?;
-        self.gap(Some(segment), next)
-    }
-
-    fn gap_at(&self, number: u64) -> Option<Lost> {
-        let before = self.segments.iter().rfind(|one| one.number < number && one.events > 0);
-        let next = self.segments.iter().find(|one| one.number > number && one.events > 0)?;
-        self.gap(before, next)
-    }
-
-    fn gap(&self, before: Option<&Segment>, next: &Segment) -> Option<Lost> {
-        let before = before.filter(|before| before.origin == next.origin)?;
-        let last = match before.events {
-            0 => self.segments.iter().rfind(|one| {
-                one.number < before.number && one.events > 0 && one.origin == next.origin
-            })?,
-            _ => before,
-        }
-        .last;
-        let count = next.first.checked_sub(last + 1).filter(|count| *count > 0)?;
-        let loss =
-            Loss { first: last + 1, last: next.first - 1, count, reason: Reason::SpoolCorrupt };
-        let about = next.origin.as_ref().map(|origin| Arc::clone(&origin.identity));
-        Some(Lost { about, loss, untold: Vec::new() })
-    }
-
     /// From now on.
     pub(super) fn set_options(&mut self, options: Options) {
         self.options = options;
@@ -459,251 +263,6 @@ impl<D: Disk> Log<D> {
             rank: segment.origin.as_ref().map_or(Place::THIS_RUN, |origin| origin.rank),
             sequence: segment.last,
         })
-    }
-
-    /// Puts events at the end, in order, and among them `copies` of what is in memory and was taken
-    /// from there, so that they are on disk but not to be read. All or nothing, but for events too
-    /// large for a segment; `lost` gets those, and what had to go to make room.
-    pub(super) fn append(
-        &mut self,
-        copies: &[Arc<Event>],
-        events: &[Arc<Event>],
-        lost: &mut Vec<Lost>,
-    ) -> Result<(), Refusal> {
-        self.pass_skipped();
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.clear();
-        let result = self.append_with(&mut buffer, copies, events, lost);
-        // One large event is no reason to keep so much.
-        buffer.clear();
-        buffer.shrink_to(4 << 20);
-        self.buffer = buffer;
-        result
-    }
-
-    fn append_with(
-        &mut self,
-        buffer: &mut Vec<u8>,
-        copies: &[Arc<Event>],
-        events: &[Arc<Event>],
-        lost: &mut Vec<Lost>,
-    ) -> Result<(), Refusal> {
-        let head = Head { identity: Identity::clone(&self.me), number: self.next_number };
-        segment::encode_head(&head, buffer);
-        let head_bytes = buffer.len();
-        let most = usize::try_from(self.options.max_bytes).unwrap_or(usize::MAX);
-        let copies = copies.iter().map(|event| (event, true));
-        let mut all: Vec<_> = events.iter().map(|event| (event, false)).chain(copies).collect();
-        all.sort_unstable_by_key(|(event, _)| event.place());
-        let mut frames: Vec<Frame<'_>> = Vec::with_capacity(all.len());
-        let mut too_large = Vec::new();
-        for (event, is_copy) in all {
-            let before = buffer.len();
-            if !segment::encode_event(event, buffer) || head_bytes + buffer.len() - before > most {
-                buffer.truncate(before);
-                if !is_copy {
-                    too_large.push(event);
-                }
-                continue;
-            }
-            frames.push(Frame { event, is_copy, end: buffer.len() });
-        }
-        if !frames.is_empty() {
-            let needed = buffer.len() as u64;
-            let has_room = self.make_room(needed, lost).map_err(Refusal::Failed)?;
-            has_room.then_some(()).ok_or(Refusal::Full)?;
-            self.write(buffer, head_bytes, &frames).map_err(Refusal::Failed)?;
-        }
-        for event in too_large {
-            let untold = event.loss.as_deref().cloned().into_iter().collect();
-            let loss = Loss::of_one(event.sequence, Reason::TooLarge);
-            lost.push(Lost { about: None, loss, untold });
-        }
-        Ok(())
-    }
-
-    /// Whether so many bytes more have room.
-    fn make_room(&mut self, needed: u64, lost: &mut Vec<Lost>) -> io::Result<bool> {
-        while self.bytes().saturating_add(needed) > self.options.max_bytes {
-            if self.options.overflow == Overflow::DropNewest || self.segments.is_empty() {
-                return Ok(false);
-            }
-            lost.extend(self.drop_oldest()?);
-        }
-        Ok(true)
-    }
-
-    fn write(&mut self, buffer: &[u8], head_bytes: usize, frames: &[Frame<'_>]) -> io::Result<()> {
-        let full = self.options.segment_bytes();
-        let writing = self.writing.and_then(|number| self.index(number));
-        let writing =
-            writing.filter(|index| self.segments.get(*index).is_some_and(|one| one.len < full));
-        let is_new = writing.is_none();
-        let index = match writing {
-            Some(index) => index,
-            None => self.begin(head_bytes as u64)?,
-        };
-        let Some(segment) = self.segments.get(index) else {
-            return Err(io::ErrorKind::NotFound.into());
-        };
-        let (number, start) = (segment.number, if is_new { 0 } else { segment.len });
-        let skipped = if is_new { 0 } else { head_bytes };
-        let name = name_of(number);
-        let bytes = buffer.get(skipped..).unwrap_or_default();
-        let mut written = self.disk.write(&name, start, bytes);
-        if is_new && self.options.sync && written.is_ok() {
-            written = self.disk.sync_names();
-        }
-        if let Err(error) = written {
-            // If this fails too, the next write begins another segment, and the next opening sees
-            // that nothing is missing behind the torn end.
-            let undone = if is_new { self.disk.remove(&name) } else { self.disk.cut(&name, start) };
-            if is_new {
-                self.segments.pop_back();
-            } else if undone.is_err()
-                && let Some(segment) = self.segments.get_mut(index)
-            {
-                // At most so much is there.
-                segment.size += bytes.len() as u64;
-                self.bytes += bytes.len() as u64;
-            }
-            if is_new || undone.is_err() {
-                self.writing = None;
-            }
-            return Err(error);
-        }
-        self.unsynced = Some(number);
-        let Some(segment) = self.segments.get_mut(index) else {
-            return Err(io::ErrorKind::NotFound.into());
-        };
-        for Frame { event, is_copy, end } in frames {
-            segment.add(event);
-            segment.len = start + (end - skipped) as u64;
-            let position = Position { number, offset: segment.len };
-            if !is_copy {
-                self.unread += 1;
-            } else if self.unread == 0 && self.skip.is_empty() {
-                segment.note_read(event.sequence);
-                self.out.push_back((event.place(), position));
-                self.read = position;
-                self.passed = event.place();
-            } else {
-                self.skip.insert(event.place());
-            }
-        }
-        segment.size = segment.len;
-        self.bytes += bytes.len() as u64;
-        Ok(())
-    }
-
-    /// Makes a segment's entry; its file comes with the first write.
-    fn begin(&mut self, head: u64) -> io::Result<usize> {
-        self.sync()?;
-        let number = self.next_number;
-        self.next_number += 1;
-        self.segments.push_back(Segment {
-            number,
-            origin: None,
-            head,
-            len: head,
-            size: 0,
-            is_corrupt: false,
-            events: 0,
-            read: 0,
-            first: 0,
-            last: 0,
-            last_read: 0,
-            reports: VecDeque::new(),
-        });
-        self.writing = Some(number);
-        Ok(self.segments.len() - 1)
-    }
-
-    /// Moves the next unread events to `into`: so many, of so many bytes together; `at_least_one`
-    /// whatever its size.
-    pub(super) fn read(
-        &mut self,
-        max_events: usize,
-        max_bytes: usize,
-        at_least_one: bool,
-        into: &mut Vec<Event>,
-    ) -> Stop {
-        let mut bytes = 0;
-        while self.unread > 0 && into.len() < max_events {
-            let Some(index) = self.reading() else { return Stop::Done };
-            let Self { disk, segments, read, out, skip, unread, passed, .. } = self;
-            let Some(segment) = segments.get_mut(index) else { return Stop::Done };
-            let (number, len, origin) = (segment.number, segment.len, segment.origin.clone());
-            let walked = walk(disk, &name_of(number), read.offset, len, |payload, end| {
-                if into.len() >= max_events {
-                    return Step::Stop;
-                }
-                let Some(event) = segment::decode_event(payload, origin.as_ref()) else {
-                    return Step::Fault;
-                };
-                if event.place() <= *passed {
-                    *read = Position { number, offset: end };
-                    return Step::On;
-                }
-                let cost = event.cost();
-                let is_skipped = skip.contains(&event.place());
-                let fits = bytes + cost <= max_bytes || at_least_one && into.is_empty();
-                if !is_skipped && !fits {
-                    return Step::Stop;
-                }
-                *read = Position { number, offset: end };
-                *passed = event.place();
-                segment.note_read(event.sequence);
-                out.push_back((event.place(), *read));
-                if is_skipped {
-                    skip.remove(&event.place());
-                } else {
-                    *unread -= 1;
-                    bytes += cost;
-                    into.push(event);
-                }
-                Step::On
-            });
-            match walked {
-                Ok(Walked::End) => {}
-                Ok(Walked::Stopped(_)) => return Stop::Done,
-                Ok(Walked::Fault(_)) => return Stop::Fault,
-                Err(error) => return Stop::Failed(error),
-            }
-        }
-        Stop::Done
-    }
-
-    /// The segment that the next unread event is in; the point of reading is in it then.
-    fn reading(&mut self) -> Option<usize> {
-        let at = self.read;
-        let index = self.segments.iter().position(|one| {
-            one.number > at.number || one.number == at.number && at.offset < one.len
-        })?;
-        let segment = self.segments.get(index)?;
-        if segment.number > at.number || at.offset < segment.head {
-            self.read = Position { number: segment.number, offset: segment.head };
-        }
-        Some(index)
-    }
-
-    /// What cannot be read of a segment is lost; the file is put aside when the rest is settled.
-    /// Its name, and where it is damaged.
-    pub(super) fn give_up_reading(&mut self) -> Option<(String, u64, Option<Lost>)> {
-        let index = self.reading()?;
-        let read = self.read;
-        let Self { segments, skip, unread, writing, .. } = self;
-        let segment = segments.get_mut(index)?;
-        let lost = segment.lose(Reason::SpoolCorrupt, skip);
-        *unread -= lost.as_ref().map_or(0, |lost| lost.loss.count);
-        let last = segment.last;
-        let rank = segment.origin.as_ref().map_or(Place::THIS_RUN, |origin| origin.rank);
-        skip.retain(|place| place.rank != rank || place.sequence > last);
-        segment.is_corrupt = true;
-        segment.events = segment.read;
-        segment.len = read.offset;
-        writing.take_if(|writing| *writing == segment.number);
-        Some((name_of(segment.number), read.offset, lost))
     }
 
     /// Everything before `mark` is settled; without one, everything that was read. What is settled
@@ -756,23 +315,6 @@ impl<D: Disk> Log<D> {
         }
     }
 
-    /// Unlinks the oldest segment to make room.
-    fn drop_oldest(&mut self) -> io::Result<Option<Lost>> {
-        let Some(segment) = self.segments.front() else { return Ok(None) };
-        let number = segment.number;
-        gone(self.disk.remove(&name_of(number)))?;
-        let Self { segments, skip, .. } = self;
-        let Some(mut segment) = segments.pop_front() else { return Ok(None) };
-        let lost = segment.lose(Reason::SpoolFull, skip);
-        let rank = segment.origin.as_ref().map_or(Place::THIS_RUN, |origin| origin.rank);
-        skip.retain(|place| place.rank != rank || place.sequence > segment.last);
-        self.unread -= lost.as_ref().map_or(0, |lost| lost.loss.count);
-        self.bytes -= segment.size;
-        self.gone = self.gone.max(Place { rank, sequence: segment.last });
-        self.forget(number);
-        Ok(lost)
-    }
-
     fn unlink_oldest(&mut self) -> io::Result<()> {
         let Some(segment) = self.segments.front() else { return Ok(()) };
         let (number, size, name) = (segment.number, segment.size, name_of(segment.number));
@@ -803,16 +345,6 @@ impl<D: Disk> Log<D> {
         self.unsynced.take_if(|unsynced| *unsynced == number);
     }
 
-    fn write_cursor(&mut self) -> io::Result<()> {
-        let mut bytes = Vec::with_capacity(20);
-        bytes.extend_from_slice(&self.cursor.number.to_le_bytes());
-        bytes.extend_from_slice(&self.cursor.offset.to_le_bytes());
-        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
-        self.disk.write(CURSOR, 0, &bytes)?;
-        self.cursor_written = Some(self.cursor);
-        Ok(())
-    }
-
     /// Has what was written survive a power failure, if that is wanted.
     pub(super) fn sync(&mut self) -> io::Result<()> {
         match self.unsynced.filter(|_| self.options.sync) {
@@ -838,46 +370,6 @@ impl<D: Disk> Log<D> {
         self.segments.iter().map(row).collect()
     }
 
-    /// The oldest events that are not settled, without reading them in the log's sense.
-    pub(super) fn peek(&mut self, count: usize) -> io::Result<Vec<Event>> {
-        let mut events = Vec::new();
-        for segment in &self.segments {
-            let from = match segment.number == self.cursor.number {
-                true => self.cursor.offset.max(segment.head),
-                false => segment.head,
-            };
-            let origin = segment.origin.as_ref();
-            let name = name_of(segment.number);
-            walk(
-                &mut self.disk,
-                &name,
-                from,
-                segment.len,
-                |payload, _| match segment::decode_event(payload, origin) {
-                    Some(event) if events.len() < count => {
-                        events.push(Event { body: Box::default(), ..event });
-                        Step::On
-                    }
-                    _ => Step::Stop,
-                },
-            )?;
-            if events.len() >= count {
-                break;
-            }
-        }
-        Ok(events)
-    }
-
-    /// Whether the disk can be read at all.
-    pub(super) fn probe(&mut self) -> io::Result<()> {
-        read_cursor(&mut self.disk).map(drop)
-    }
-
-    /// Whether the disk can be written at all.
-    pub(super) fn touch(&mut self) -> io::Result<()> {
-        self.write_cursor()
-    }
-
     /// What was settled to.
     pub(super) fn cursor(&self) -> Position {
         self.cursor
@@ -891,51 +383,6 @@ impl<D: Disk> Log<D> {
     pub(super) fn disk(&mut self) -> &mut D {
         &mut self.disk
     }
-}
-
-/// An event as it is about to be written.
-struct Frame<'a> {
-    event: &'a Arc<Event>,
-    is_copy: bool,
-    /// Where it ends in the bytes to write.
-    end: usize,
-}
-
-enum Scan {
-    Whole(Segment),
-    /// Without a good beginning, so nothing of it can be used.
-    Headless,
-    GivenUp,
-}
-
-/// Of another run, in order of appearance; none: of this one.
-fn rank(identity: Identity, me: &Identity, runs: &mut Vec<Origin>) -> Option<Origin> {
-    if identity == *me {
-        return None;
-    }
-    if let Some(known) = runs.iter().find(|run| *run.identity == identity) {
-        return Some(known.clone());
-    }
-    let rank = u32::try_from(runs.len()).unwrap_or(Place::THIS_RUN - 1);
-    let origin = Origin { rank, identity: Arc::new(identity) };
-    runs.push(origin.clone());
-    Some(origin)
-}
-
-fn read_cursor(disk: &mut impl Disk) -> io::Result<Option<Position>> {
-    let mut bytes = [0; 20];
-    match disk.read(CURSOR, 0, &mut bytes) {
-        Ok(20) => {}
-        Ok(_) => return Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    }
-    let (numbers, sum) = bytes.split_at(16);
-    let (number, offset) = numbers.split_at(8);
-    let word = |bytes: &[u8]| bytes.first_chunk().copied().map(u64::from_le_bytes);
-    let is_good = *sum == crc32fast::hash(numbers).to_le_bytes();
-    let position = word(number).zip(word(offset));
-    Ok(position.filter(|_| is_good).map(|(number, offset)| Position { number, offset }))
 }
 
 /// A file that is gone already is what was wanted.
