@@ -173,7 +173,8 @@ fn what_memory_cannot_hold_is_on_disk_while_the_broker_is_away_and_comes_back_in
     version: Version,
 ) {
     let scene = Scene::new(version);
-    let asterisk = scene.run(&scene.conf().stasis("queue_max_events", "1000"));
+    // Less than there will be, and enough for an fdatasync that takes a second.
+    let asterisk = scene.run(&scene.conf().stasis("queue_max_events", "8000"));
     wait_for_state(&asterisk, "unreachable");
     wait_for_spool(&asterisk, "idle");
     count_slowly(&asterisk, 20_000).finish(seconds(60));
@@ -205,7 +206,8 @@ fn what_memory_cannot_hold_is_on_disk_while_the_broker_is_away_and_comes_back_in
 /// What is in the spool, by each way to look at it.
 fn assert_seen(asterisk: &Asterisk, scene: &Scene, queued: u64) {
     let (events, bytes) = spool(asterisk);
-    assert!(events > queued - 1000 && bytes > 0, "{events} events, {bytes} bytes");
+    // An eighth of what memory may hold is read ahead.
+    assert!(events > queued - 2000 && bytes > 0, "{events} events, {bytes} bytes");
     let shown = asterisk.cli("amqp show status");
     assert!(shown.contains("  Spool:        holding: "), "{shown}");
 

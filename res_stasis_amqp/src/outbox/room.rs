@@ -66,7 +66,7 @@ pub(super) struct Room {
     /// What, and only what, has been leased and not settled. It makes a second settling of one event
     /// harmless.
     pub(super) in_flight: HashMap<Place, Arc<Event>>,
-    in_flight_bytes: usize,
+    pub(super) in_flight_bytes: usize,
     /// The worker that has what is in flight; none if nothing is.
     holder: Option<u64>,
     /// Workers that wait to be woken: one, or two while one takes over from the other.
@@ -138,6 +138,7 @@ impl Room {
         while events < max_events
             && let Some(cost) = self.first().map(|event| event.cost())
             && (bytes.saturating_add(cost) <= max_bytes || self.in_flight.is_empty())
+            && self.may_fly(cost)
             && let Some(event) = self.take_first(cost)
         {
             self.in_flight_bytes += cost;

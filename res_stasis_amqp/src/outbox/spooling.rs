@@ -253,8 +253,14 @@ impl Room {
         if self.ready.len() > most_events / 2 || self.ready_bytes > most_bytes / 2 {
             return None;
         }
-        let free_events = self.limits.events.saturating_sub(self.used_events());
-        let free_bytes = self.limits.bytes.saturating_sub(self.used_bytes());
+        // What comes live needs its room too, or it would be dropped for what is read.
+        let held_events = self.ready.len() + self.in_flight.len();
+        let held_bytes = self.ready_bytes + self.in_flight_bytes;
+        let may_hold = |all: usize| all / 8 * 3;
+        let free_events = may_hold(self.limits.events).saturating_sub(held_events);
+        let free_bytes = may_hold(self.limits.bytes).saturating_sub(held_bytes);
+        let free_events = free_events.min(self.limits.events.saturating_sub(self.used_events()));
+        let free_bytes = free_bytes.min(self.limits.bytes.saturating_sub(self.used_bytes()));
         let events = most_events.saturating_sub(self.ready.len()).min(free_events);
         let bytes = most_bytes.saturating_sub(self.ready_bytes).min(free_bytes);
         let at_least_one = self.ready.is_empty() && self.in_flight.is_empty();
@@ -316,6 +322,15 @@ impl Room {
     /// Whether an event that is in memory is on disk too.
     pub(super) fn is_on_disk(&self, place: Place) -> bool {
         self.disk.gone < place && place <= self.disk.written
+    }
+
+    /// Whether one more event may be in flight: with a spool, what is in flight leaves room for what
+    /// comes, which could not be written to disk to make some.
+    pub(super) fn may_fly(&self, cost: usize) -> bool {
+        !self.disk.is_on
+            || self.in_flight.is_empty()
+            || self.in_flight.len() < self.limits.events / 2
+                && self.in_flight_bytes + cost <= self.limits.bytes / 2
     }
 
     /// What pushes may use: with a spool, not all, so that reading back always has room.
