@@ -126,6 +126,31 @@ fn what_is_given_back_comes_again_before_what_is_on_disk() {
     assert_eq!(bench.value("spooled"), 20);
 }
 
+/// A broker that is there and slow: as much is in flight as may be.
+#[test]
+fn what_is_read_back_or_in_flight_leaves_room_for_what_comes() {
+    let disk = Memory::default();
+    let mut bench = Bench::small(&disk, 1);
+    bench.push(70);
+    bench.stall();
+    let mut held = Vec::new();
+    for _ in 0..300 {
+        held.extend(bench.lease(2048));
+        bench.push(1);
+        bench.turn();
+    }
+    assert!(!held.is_empty());
+    // From memory alone it is the same.
+    bench.settle(&held);
+    bench.deliver();
+    for _ in 0..300 {
+        bench.push(1);
+        held.extend(bench.lease(2048));
+        bench.turn();
+    }
+    assert_eq!(bench.value("dropped"), 0);
+}
+
 #[test]
 fn a_full_spool_drops_its_oldest_and_tells_of_it() {
     let disk = Memory::default();
