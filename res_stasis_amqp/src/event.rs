@@ -124,8 +124,7 @@ impl Event {
 
     /// Where it stands among all events.
     pub(crate) fn place(&self) -> Place {
-        let rank = self.origin.as_ref().map_or(Place::THIS_RUN, |origin| origin.rank);
-        Place { rank, sequence: self.sequence }
+        Place::of(self.origin.as_ref(), self.sequence)
     }
 
     /// The memory it holds, as `queue_max_bytes` counts it.

@@ -50,6 +50,11 @@ impl Place {
     /// The rank of this run: after all others.
     pub(crate) const THIS_RUN: u32 = u32::MAX;
 
+    /// Number `sequence` of a former run, or of this one.
+    pub(crate) fn of(origin: Option<&Origin>, sequence: u64) -> Self {
+        Self { rank: origin.map_or(Self::THIS_RUN, |origin| origin.rank), sequence }
+    }
+
     /// The one before it in the same run.
     pub(crate) fn before(self) -> Self {
         Self { sequence: self.sequence.saturating_sub(1), ..self }

@@ -17,6 +17,8 @@ mod apps;
 mod cli;
 mod config;
 mod counters;
+#[cfg(test)]
+mod dice;
 mod endpoint;
 mod event;
 mod export;

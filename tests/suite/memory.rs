@@ -40,7 +40,7 @@ fn no_access_is_invalid_and_nothing_of_ours_is_lost() {
         eprintln!("life {life}");
         fleet::load_all(&asterisk);
         live(&asterisk, &broker, &tenant, &consul, &amqp, &conf);
-        hang_up(&asterisk);
+        asterisk.hang_up_all(PATIENCE);
         unload_slowly(&asterisk);
     }
     // The last life is ended by the host.
@@ -148,15 +148,6 @@ fn wait_well(asterisk: &Asterisk, consul: &Consul) {
         } else {
             Err(format!("{state} {queue} {status}"))
         }
-    });
-}
-
-#[track_caller]
-fn hang_up(asterisk: &Asterisk) {
-    asterisk.cli("channel request hangup all");
-    eventually("the channels to end", PATIENCE, || {
-        let shown = asterisk.cli("core show channels count");
-        if shown.contains("0 active channels") { Ok(()) } else { Err(shown) }
     });
 }
 

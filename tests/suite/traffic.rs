@@ -98,11 +98,7 @@ pub(crate) fn settle(asterisk: &Asterisk) -> u64 {
 
 #[track_caller]
 pub(crate) fn hang_up(asterisk: &Asterisk) {
-    asterisk.cli("channel request hangup all");
-    eventually("the channels to end", seconds(20), || {
-        let shown = asterisk.cli("core show channels count");
-        if shown.contains("0 active channels") { Ok(()) } else { Err(shown) }
-    });
+    asterisk.hang_up_all(seconds(20));
 }
 
 /// Events queued, and events unconfirmed.

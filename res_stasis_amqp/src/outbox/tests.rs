@@ -10,6 +10,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::dice::Dice;
 use crate::event::Category;
 use crate::limits::Overflow;
 
@@ -388,19 +389,6 @@ fn close_tells_of_losses_while_it_can() {
     bench.outbox.close();
     let left = bench.lease(1, 100);
     assert_eq!(told(left.last().unwrap()).unwrap().0, 101);
-}
-
-/// SplitMix64, so that a failing seed can be run again.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) % sides as u64).unwrap()
-    }
 }
 
 /// What a consumer and its worker know, from which every promise of the outbox can be checked.

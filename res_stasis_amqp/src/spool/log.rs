@@ -176,9 +176,36 @@ fn number_of(name: &str) -> Option<u64> {
 }
 
 impl Segment {
+    /// Without events. They begin at `head` of the file, whose length is `size`.
+    fn new(number: u64, origin: Option<Origin>, head: u64, size: u64) -> Self {
+        Self {
+            number,
+            origin,
+            head,
+            len: size.max(head),
+            size,
+            is_corrupt: false,
+            events: 0,
+            read: 0,
+            first: 0,
+            last: 0,
+            last_read: 0,
+            reports: VecDeque::new(),
+        }
+    }
+
+    fn place(&self, sequence: u64) -> Place {
+        Place::of(self.origin.as_ref(), sequence)
+    }
+
+    /// Takes out of `skip` what is in this segment, or before it in the same run.
+    fn unskip(&self, skip: &mut BTreeSet<Place>) {
+        let last = self.place(self.last);
+        skip.retain(|place| place.rank != last.rank || *place > last);
+    }
+
     fn unread(&self, skip: &BTreeSet<Place>) -> u64 {
-        let rank = self.origin.as_ref().map_or(Place::THIS_RUN, |origin| origin.rank);
-        let [first, last] = [self.first, self.last].map(|sequence| Place { rank, sequence });
+        let [first, last] = [self.first, self.last].map(|sequence| self.place(sequence));
         let skipped = if first <= last { skip.range(first..=last).count() as u64 } else { 0 };
         (self.events - self.read).saturating_sub(skipped)
     }
@@ -259,10 +286,7 @@ impl<D: Disk> Log<D> {
     /// The place of the last event.
     pub(super) fn last_place(&self) -> Place {
         let last = self.segments.iter().rfind(|segment| segment.events > 0);
-        last.map_or(Place::default(), |segment| Place {
-            rank: segment.origin.as_ref().map_or(Place::THIS_RUN, |origin| origin.rank),
-            sequence: segment.last,
-        })
+        last.map_or(Place::default(), |segment| segment.place(segment.last))
     }
 
     /// Everything before `mark` is settled; without one, everything that was read. What is settled

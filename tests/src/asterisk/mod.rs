@@ -181,6 +181,20 @@ impl Asterisk {
             .unwrap_or_else(|error| panic!("asterisk -rx {command:?}: {error}"))
     }
 
+    /// Ends all channels, and waits until there is none.
+    ///
+    /// # Panics
+    ///
+    /// When one is left `within`.
+    #[track_caller]
+    pub fn hang_up_all(&self, within: Duration) {
+        self.cli("channel request hangup all");
+        eventually("the channels to end", within, || {
+            let shown = self.cli("core show channels count");
+            if shown.contains("0 active channels") { Ok(()) } else { Err(shown) }
+        });
+    }
+
     /// Runs a CLI command on a node that may be gone or hang.
     ///
     /// # Errors

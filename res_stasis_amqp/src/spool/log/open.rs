@@ -100,20 +100,7 @@ impl<D: Disk> Log<D> {
         else {
             return Ok(Scan::Headless);
         };
-        let mut segment = Segment {
-            number,
-            origin: rank(identity, &self.me, runs),
-            head: end,
-            len: size,
-            size,
-            is_corrupt: false,
-            events: 0,
-            read: 0,
-            first: 0,
-            last: 0,
-            last_read: 0,
-            reports: VecDeque::new(),
-        };
+        let mut segment = Segment::new(number, rank(identity, &self.me, runs), end, size);
         let settled = if number == self.cursor.number { self.cursor.offset } else { 0 };
         let origin = segment.origin.clone();
         let mut given_up = false;

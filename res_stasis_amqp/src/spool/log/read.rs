@@ -7,7 +7,6 @@ use std::io;
 
 use super::{Log, Lost, Position, Stop, name_of};
 use crate::event::Event;
-use crate::identity::Place;
 use crate::loss::Reason;
 use crate::spool::disk::Disk;
 use crate::spool::segment::{self};
@@ -91,9 +90,7 @@ impl<D: Disk> Log<D> {
         let segment = segments.get_mut(index)?;
         let lost = segment.lose(Reason::SpoolCorrupt, skip);
         *unread -= lost.as_ref().map_or(0, |lost| lost.loss.count);
-        let last = segment.last;
-        let rank = segment.origin.as_ref().map_or(Place::THIS_RUN, |origin| origin.rank);
-        skip.retain(|place| place.rank != rank || place.sequence > last);
+        segment.unskip(skip);
         segment.is_corrupt = true;
         segment.events = segment.read;
         segment.len = read.offset;

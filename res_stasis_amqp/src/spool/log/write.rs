@@ -3,13 +3,12 @@
 
 //! The end of the log: what is written, and what goes to make room for it.
 
-use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
 use super::{Log, Lost, Position, Refusal, Segment, gone, name_of};
 use crate::event::Event;
-use crate::identity::{Identity, Place};
+use crate::identity::Identity;
 use crate::limits::Overflow;
 use crate::loss::{Loss, Reason};
 use crate::spool::disk::Disk;
@@ -156,20 +155,7 @@ impl<D: Disk> Log<D> {
         self.sync()?;
         let number = self.next_number;
         self.next_number += 1;
-        self.segments.push_back(Segment {
-            number,
-            origin: None,
-            head,
-            len: head,
-            size: 0,
-            is_corrupt: false,
-            events: 0,
-            read: 0,
-            first: 0,
-            last: 0,
-            last_read: 0,
-            reports: VecDeque::new(),
-        });
+        self.segments.push_back(Segment::new(number, None, head, 0));
         self.writing = Some(number);
         Ok(self.segments.len() - 1)
     }
@@ -182,11 +168,10 @@ impl<D: Disk> Log<D> {
         let Self { segments, skip, .. } = self;
         let Some(mut segment) = segments.pop_front() else { return Ok(None) };
         let lost = segment.lose(Reason::SpoolFull, skip);
-        let rank = segment.origin.as_ref().map_or(Place::THIS_RUN, |origin| origin.rank);
-        skip.retain(|place| place.rank != rank || place.sequence > segment.last);
+        segment.unskip(skip);
         self.unread -= lost.as_ref().map_or(0, |lost| lost.loss.count);
         self.bytes -= segment.size;
-        self.gone = self.gone.max(Place { rank, sequence: segment.last });
+        self.gone = self.gone.max(segment.place(segment.last));
         self.forget(number);
         Ok(lost)
     }

@@ -106,11 +106,7 @@ impl Burst {
 /// Ends all channels.
 #[track_caller]
 pub(crate) fn hang_up(asterisk: &Asterisk) {
-    asterisk.cli("channel request hangup all");
-    eventually("the channels to end", seconds(60), || {
-        let shown = asterisk.cli("core show channels count");
-        if shown.contains("0 active channels") { Ok(()) } else { Err(shown) }
-    });
+    asterisk.hang_up_all(seconds(60));
 }
 
 /// Phones that call, talk for a second and hang up, in the background.

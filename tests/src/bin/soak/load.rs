@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use rig::{Asterisk, Builder, Call, eventually, seconds};
+use rig::{Asterisk, Builder, Call, seconds};
 
 use crate::servers::{APP, Servers};
 
@@ -62,11 +62,7 @@ impl Load {
     pub(crate) fn end(self, servers: &Servers<'_>) -> Vec<String> {
         let outcomes = self.calls.map(|call| call.outcome(seconds(120)));
         let asterisk = &servers.asterisk;
-        asterisk.cli("channel request hangup all");
-        eventually("the channels to end", seconds(30), || {
-            let shown = asterisk.cli("core show channels count");
-            if shown.contains("0 active channels") { Ok(()) } else { Err(shown) }
-        });
+        asterisk.hang_up_all(seconds(30));
         let beginning = |reason: String| reason.lines().take(6).collect::<Vec<_>>().join("\n");
         outcomes.into_iter().filter_map(Result::err).map(beginning).collect()
     }
