@@ -55,11 +55,6 @@ impl Place {
         Self { rank: origin.map_or(Self::THIS_RUN, |origin| origin.rank), sequence }
     }
 
-    /// The one before it in the same run.
-    pub(crate) fn before(self) -> Self {
-        Self { sequence: self.sequence.saturating_sub(1), ..self }
-    }
-
     /// One number of the same order, for an atomic. 2^48 events of one run are not to be reached.
     pub(crate) fn mark(self) -> u64 {
         let rank = u64::from(self.rank.min(u32::from(u16::MAX)));

@@ -7,7 +7,8 @@
 //! (delivered), discards it (undeliverable) or gives it back (the connection ended first). Room is
 //! bounded in events and bytes, and what is in flight has its place still, so that giving back
 //! always fits. When all room is taken, `drop_oldest` drops queued events from the front and
-//! `drop_newest` the new one; what is in flight is never dropped, since it may have been delivered.
+//! `drop_newest` the new one. What is in flight is never dropped, and what was given back only where
+//! it takes more than half of the room, since it may have been delivered.
 //!
 //! With a spool, what is too much for memory goes to disk and comes back before it is leased; see
 //! `spool` and `outbox/spooling.rs`.

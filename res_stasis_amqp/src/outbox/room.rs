@@ -55,8 +55,8 @@ pub(super) struct Room {
     /// In order of sequence, always.
     pub(super) queue: VecDeque<Arc<Event>>,
     pub(super) queued_bytes: usize,
-    /// Read back from disk, or given back and on disk; in order, all before what is unread there and
-    /// before the queue. Empty without a spool.
+    /// Given back, or read back from disk; in order, all before what is unread there and before the
+    /// queue.
     pub(super) ready: VecDeque<Arc<Event>>,
     pub(super) ready_bytes: usize,
     /// Being written to disk by the pump. It is between what is on disk and the queue.
@@ -103,8 +103,8 @@ impl Room {
         self.number(&mut event);
         let cost = event.cost();
         let Reserve { events, bytes } = self.bounds();
-        let beside_held = self.used_events() - self.queue.len() < events
-            && cost <= bytes.saturating_sub(self.used_bytes() - self.queued_bytes);
+        let beside_held =
+            self.held_events() < events && cost <= bytes.saturating_sub(self.held_bytes());
         if self.closed {
             self.lose(event, Reason::Stopped, after);
         } else if cost > bytes {
@@ -115,9 +115,8 @@ impl Room {
             self.lose(event, Reason::QueueFull, after);
         } else {
             while !self.fits(cost)
-                && let Some(oldest) = self.queue.pop_front()
+                && let Some(oldest) = self.pop_oldest()
             {
-                self.queued_bytes -= oldest.cost();
                 self.lose(oldest, Reason::QueueFull, after);
             }
             self.enqueue(event, cost, after);
@@ -191,25 +190,17 @@ impl Room {
         }
     }
 
-    /// `events` in order. What is on disk already, or being written, need not go there again. With a
-    /// spool a worker gives back all that it has at once, or what it keeps may come out of order.
+    /// `events` in order. With a spool a worker gives back all that it has at once, or what it keeps
+    /// may come out of order.
     pub(super) fn give_back(&mut self, worker: u64, events: Vec<Arc<Event>>, after: &mut After) {
-        let on_disk = match self.disk.is_writing {
-            true => self.disk.writing_to,
-            false => self.disk.written,
-        };
         for event in events.into_iter().rev() {
             let place = event.place();
             if !self.land(worker, place, after) {
                 continue;
             }
-            let (line, bytes) = match place <= on_disk {
-                true => (&mut self.ready, &mut self.ready_bytes),
-                false => (&mut self.queue, &mut self.queued_bytes),
-            };
-            *bytes += event.cost();
-            let at = line.partition_point(|other| other.place() < place);
-            line.insert(at, event);
+            self.ready_bytes += event.cost();
+            let at = self.ready.partition_point(|other| other.place() < place);
+            self.ready.insert(at, event);
         }
         after.news = true;
         // The bounds may have become smaller meanwhile.
@@ -379,6 +370,17 @@ impl Room {
     fn fits(&self, cost: usize) -> bool {
         let Reserve { events, bytes } = self.bounds();
         self.used_events() < events && cost <= bytes.saturating_sub(self.used_bytes())
+    }
+
+    /// What no push can displace.
+    fn held_events(&self) -> usize {
+        let ready = if self.disk.is_on { self.ready.len() } else { 0 };
+        ready + self.spooling.len() + self.in_flight.len()
+    }
+
+    fn held_bytes(&self) -> usize {
+        let ready = if self.disk.is_on { self.ready_bytes } else { 0 };
+        ready + self.spooling_bytes + self.in_flight_bytes
     }
 
     pub(super) fn fits_all(&self) -> bool {

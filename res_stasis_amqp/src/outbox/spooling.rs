@@ -177,20 +177,12 @@ impl Room {
         }
         if self.disk.leased > self.disk.written && (goal == Goal::All || !batch.events.is_empty()) {
             let written = self.disk.written;
-            // What was given back may be queued before what is still leased: that has its time.
-            let queued = self.queue.front().map(|event| event.place());
             let in_memory = self.in_flight.values().chain(&self.ready);
-            let is_due = |event: &&Arc<Event>| {
-                let place = event.place();
-                event.origin.is_none() && place > written && queued.is_none_or(|at| place < at)
-            };
+            let is_due = |event: &&Arc<Event>| event.origin.is_none() && event.place() > written;
             batch.copies.extend(in_memory.filter(is_due).cloned());
         }
         let last = batch.events.last().map(|event| event.place()).unwrap_or_default();
-        // What was leased and given back may still be queued, and then is not on disk.
-        let queued = self.queue.front().map(|event| event.place().before());
-        let leased = self.disk.leased.min(queued.unwrap_or(self.disk.leased));
-        self.disk.writing_to = self.disk.written.max(last).max(leased);
+        self.disk.writing_to = self.disk.written.max(last).max(self.disk.leased);
         self.spooling.clone_from(&batch.events);
         self.disk.is_writing = !batch.events.is_empty() || !batch.copies.is_empty();
         self.disk.is_writing.then_some(batch)
@@ -296,7 +288,8 @@ impl Room {
     }
 
     pub(super) fn progress(&self) -> Progress {
-        let leased_only = self.disk.leased > self.disk.written && !self.in_flight.is_empty();
+        let is_leased = !self.in_flight.is_empty() || !self.ready.is_empty();
+        let leased_only = self.disk.leased > self.disk.written && is_leased;
         Progress { moves: self.disk.moves, waits: !self.queue.is_empty() || leased_only }
     }
 
@@ -348,12 +341,37 @@ impl Room {
     pub(super) fn trim(&mut self, after: &mut After) {
         while !self.fits_all()
             && let Some(event) = match self.limits.overflow {
-                Overflow::DropOldest => self.queue.pop_front(),
-                Overflow::DropNewest => self.queue.pop_back(),
+                Overflow::DropOldest => self.pop_oldest(),
+                Overflow::DropNewest => self.pop_newest(),
             }
         {
-            self.queued_bytes -= event.cost();
             self.lose(event, Reason::QueueFull, after);
         }
+    }
+
+    /// What `drop_oldest` drops next. What was given back is older, but may be delivered yet by the
+    /// connection that had it, and then would come too late: it goes only where it leaves less than
+    /// half of the room to what comes.
+    pub(super) fn pop_oldest(&mut self) -> Option<Arc<Event>> {
+        let crowds = self.ready.len() > self.limits.events / 2
+            || self.ready_bytes > self.limits.bytes / 2
+            || self.queue.is_empty();
+        let (line, bytes) = match crowds && !self.disk.is_on {
+            true => (&mut self.ready, &mut self.ready_bytes),
+            false => (&mut self.queue, &mut self.queued_bytes),
+        };
+        let event = line.pop_front()?;
+        *bytes -= event.cost();
+        Some(event)
+    }
+
+    fn pop_newest(&mut self) -> Option<Arc<Event>> {
+        let (line, bytes) = match self.queue.is_empty() && !self.disk.is_on {
+            true => (&mut self.ready, &mut self.ready_bytes),
+            false => (&mut self.queue, &mut self.queued_bytes),
+        };
+        let event = line.pop_back()?;
+        *bytes -= event.cost();
+        Some(event)
     }
 }

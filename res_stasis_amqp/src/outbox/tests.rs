@@ -354,6 +354,24 @@ fn what_is_given_back_beyond_smaller_bounds_is_dropped() {
 }
 
 #[test]
+fn what_was_given_back_stays_while_it_leaves_half_of_the_room() {
+    let bench = Bench::of(10, Overflow::DropOldest);
+    bench.push(10);
+    let leased = bench.lease(1, 5);
+    bench.outbox.give_back(1, leased);
+    bench.push(7);
+    assert_eq!(numbers(&bench.lease(2, 9))[..7], [1, 2, 3, 4, 5, 13, 14]);
+
+    let bench = Bench::of(10, Overflow::DropOldest);
+    bench.push(10);
+    let leased = bench.lease(1, 8);
+    bench.outbox.give_back(1, leased);
+    bench.push(7);
+    assert_eq!(numbers(&bench.lease(2, 9))[..7], [4, 5, 6, 7, 8, 13, 14]);
+    bench.check();
+}
+
+#[test]
 fn larger_bounds_make_room_to_tell() {
     let bench = Bench::of(2, Overflow::DropNewest);
     bench.push(3);
