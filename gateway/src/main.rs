@@ -28,6 +28,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use config::{Config, LogFormat};
 use http::Service;
+use net::threads::Threads;
 use proxy::Gateway;
 
 /// One ARI address in front of a fleet of Asterisk servers.
@@ -139,7 +140,9 @@ async fn run(config: Config) -> Result<(), String> {
     );
     let scheme = if tls.is_some() { "https" } else { "http" };
     tracing::info!("serving ARI at {scheme}://{address}/ari");
-    let serving = tokio::spawn(http::serve(listener, tls, Service { gateway, ready, stopping }));
+    let threads = Threads::start().map_err(|error| format!("no thread to serve: {error}"))?;
+    let service = Service { gateway, ready, stopping };
+    let serving = tokio::spawn(http::serve(listener, tls, service, threads));
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

@@ -3,6 +3,7 @@
 
 //! What Prometheus is told.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hyper::StatusCode;
@@ -40,6 +41,7 @@ struct Word {
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
+    answered: AtomicU64,
     requests: Family<Request, Counter>,
     times: Histogram,
     nodes: Family<Asked, Counter>,
@@ -60,6 +62,7 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("gateway"),
+            answered: AtomicU64::new(0),
             requests: Family::default(),
             times: times(),
             nodes: Family::default(),
@@ -95,8 +98,14 @@ impl Metrics {
         const KNOWN: [&str; 6] = ["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD"];
         let known = KNOWN.into_iter().find(|known| *known == method.as_str());
         let label = Request { method: known.unwrap_or("other"), area, status: status.as_u16() };
+        self.answered.fetch_add(1, Ordering::Relaxed);
         self.requests.get_or_create(&label).inc();
         self.times.observe(took.as_secs_f64());
+    }
+
+    /// Requests of clients so far.
+    pub(super) fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
     }
 
     pub(crate) fn note_node(

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 The Constellation developers
 
-//! What clients meet: connections, requests, health, metrics.
+//! What clients meet: connections, requests, health, metrics, the status page.
 
 mod identity;
 mod metrics;
+mod page;
 mod serve;
 mod service;
 

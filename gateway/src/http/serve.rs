@@ -19,6 +19,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::Service;
+use crate::net::threads::Threads;
 
 /// The longest wait for a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -31,6 +32,7 @@ pub(crate) async fn serve(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     service: Service,
+    threads: Threads,
 ) -> usize {
     let limits = service.gateway.config.limits.clone();
     let places = Arc::new(Semaphore::new(limits.connections));
@@ -55,9 +57,15 @@ pub(crate) async fn serve(
             }
         };
         let (service, tls) = (service.clone(), tls.clone());
-        tokio::spawn(async move {
+        // It leaves this runtime for that of its thread.
+        let Ok(stream) = stream.into_std() else { continue };
+        let Some(thread) = threads.next() else { continue };
+        thread.spawn(async move {
             service.gateway.metrics.connections.inc();
-            attend(stream, tls, service.clone(), peer).await;
+            match TcpStream::from_std(stream) {
+                Ok(stream) => attend(stream, tls, service.clone(), peer).await,
+                Err(error) => tracing::warn!(%peer, "no connection: {error}"),
+            }
             service.gateway.metrics.connections.dec();
             drop(place);
         });
@@ -65,10 +73,11 @@ pub(crate) async fn serve(
     drop(listener);
     let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
     let finished = places.acquire_many(all);
-    if timeout(service.gateway.config.http.drain, finished).await.is_ok() {
-        return 0;
-    }
-    limits.connections.saturating_sub(places.available_permits())
+    drop(timeout(service.gateway.config.http.drain, finished).await);
+    let left = limits.connections.saturating_sub(places.available_permits());
+    // What is left is cut.
+    threads.stop();
+    left
 }
 
 async fn attend(stream: TcpStream, tls: Option<TlsAcceptor>, service: Service, peer: SocketAddr) {

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::identity::{sane, uuid};
+use super::page;
 use crate::access::{Credentials, Person};
 use crate::ari::{BodyKind, Does, Found, Operation, Params, Path, Refusal, find};
 use crate::fleet::ConsulState;
@@ -86,8 +87,25 @@ impl Service {
                 trace.area = "ari";
                 self.ari(request, trace).await.unwrap_or_else(|refusal| failure(&refusal))
             }
+            path if page::is_of_page(path) => {
+                trace.area = "page";
+                self.page(&request, trace).await.unwrap_or_else(|refusal| failure(&refusal))
+            }
             _ => failure(&Refusal::not_found("Resource not found")),
         }
+    }
+
+    /// It shows all there is, so it is for those who may see all.
+    async fn page(&self, request: &Request<Incoming>, trace: &mut Trace) -> Result<Reply, Refusal> {
+        if request.method() != Method::GET {
+            return Ok(other_methods(&["GET"], request.method()));
+        }
+        let person = self.person(request.headers(), "").await?;
+        trace.user = Some(person.name().to_owned());
+        if person.is_limited() || !person.may_use("GET") {
+            return Err(Refusal::new(403, "the status page is not for this user"));
+        }
+        Ok(page::page(request.uri().path(), &self.gateway))
     }
 
     fn ready(&self) -> Reply {

@@ -9,6 +9,7 @@ mod shard;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -133,6 +134,13 @@ impl Index {
     /// How many of a kind there are.
     pub(crate) fn count(&self, kind: Kind) -> usize {
         self.shards.iter().map(|shard| shard.count(kind)).sum()
+    }
+
+    /// How many of a kind each application has, as far as that is known.
+    pub(crate) fn apps(&self, kind: Kind) -> BTreeMap<App, usize> {
+        let mut apps = BTreeMap::new();
+        self.shards.iter().for_each(|shard| shard.count_apps(kind, &mut apps));
+        apps
     }
 
     pub(crate) fn app(&self, name: &str) -> App {

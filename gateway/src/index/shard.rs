@@ -136,6 +136,14 @@ impl Shard {
         self.read().counts.get(&(slot, kind)).copied().unwrap_or_default()
     }
 
+    pub(super) fn count_apps(&self, kind: Kind, apps: &mut BTreeMap<App, usize>) {
+        for entry in self.read().kinds[kind.place()].values() {
+            if let Some(app) = entry.owner().app {
+                *apps.entry(app).or_default() += 1;
+            }
+        }
+    }
+
     pub(super) fn count(&self, kind: Kind) -> usize {
         self.read().kinds[kind.place()].len()
     }

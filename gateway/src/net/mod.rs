@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 The Constellation developers
 
-//! Connections: TCP and TLS, and HTTP/1.1 as a client over them.
+//! Connections: TCP and TLS, and HTTP/1.1 as a client over them; and the threads they are on.
 
 mod dial;
+pub(crate) mod threads;
 mod tls;
 
 pub(crate) use dial::{Dialer, Sender};

@@ -14,7 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::Client;
-use crate::net::Sender;
+use super::pool::Connection;
 
 /// The longest silence within a body.
 const STALL: Duration = Duration::from_secs(30);
@@ -24,7 +24,7 @@ const STALL: Duration = Duration::from_secs(30);
 pub(crate) struct NodeBody {
     incoming: Incoming,
     /// Gone when it has been given back, or when the body broke.
-    held: Option<(Arc<Client>, Sender, OwnedSemaphorePermit)>,
+    held: Option<(Arc<Client>, Connection, OwnedSemaphorePermit)>,
     stall: Option<Pin<Box<Sleep>>>,
 }
 
@@ -32,10 +32,10 @@ impl NodeBody {
     pub(super) fn new(
         incoming: Incoming,
         client: Arc<Client>,
-        sender: Sender,
+        connection: Connection,
         permit: OwnedSemaphorePermit,
     ) -> Self {
-        let mut body = Self { incoming, held: Some((client, sender, permit)), stall: None };
+        let mut body = Self { incoming, held: Some((client, connection, permit)), stall: None };
         body.give_back_at_end();
         body
     }
@@ -47,8 +47,8 @@ impl NodeBody {
     }
 
     fn give_back(&mut self) {
-        if let Some((client, sender, _permit)) = self.held.take() {
-            client.keep(sender);
+        if let Some((client, connection, _permit)) = self.held.take() {
+            client.keep(connection);
         }
     }
 }

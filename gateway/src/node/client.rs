@@ -4,7 +4,7 @@
 //! The connections to one node.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
@@ -16,9 +16,10 @@ use hyper::{Request, Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use super::pool::{Connection, Pool};
 use super::{NodeBody, NodeError, Outgoing};
 use crate::config::{Nodes, Origin};
-use crate::net::{Dialer, Sender};
+use crate::net::Dialer;
 
 /// The largest answer that is read as a whole: a list of some 100,000 channels.
 const LARGEST: usize = 256 << 20;
@@ -35,8 +36,7 @@ pub(crate) struct Client {
     authorization: HeaderValue,
     dialer: Dialer,
     permits: Arc<Semaphore>,
-    idle: Mutex<Vec<(Sender, Instant)>>,
-    keep: Duration,
+    pool: Pool,
     queue_timeout: Duration,
     began: Instant,
     /// Milliseconds since `began`, plus one, at the last failure to reach it; 0: reached since.
@@ -64,8 +64,7 @@ impl Client {
             authorization,
             dialer,
             permits: Arc::new(Semaphore::new(settings.connections)),
-            idle: Mutex::default(),
-            keep: settings.idle,
+            pool: Pool::new(settings.connections, settings.idle),
             queue_timeout: settings.queue_timeout,
             began: Instant::now(),
             failed: AtomicU64::new(0),
@@ -118,9 +117,10 @@ impl Client {
     ) -> Result<Response<NodeBody>, NodeError> {
         let mut request = self.request(outgoing)?;
         for _ in 0..TRIES {
-            let Some(mut sender) = self.kept().await else { break };
-            match timeout(outgoing.timeout, sender.try_send_request(request)).await {
-                Ok(Ok(answer)) => return Ok(self.answer(answer, sender, permit)),
+            let Some(mut connection) = self.kept().await else { break };
+            let sending = connection.sender.try_send_request(request);
+            match timeout(outgoing.timeout, sending).await {
+                Ok(Ok(answer)) => return Ok(self.answer(answer, connection, permit)),
                 // Given back: not a byte of it was written.
                 Ok(Err(mut error)) => match error.take_message() {
                     Some(unsent) => request = unsent,
@@ -131,9 +131,10 @@ impl Client {
             }
         }
         let dialled = self.dialer.dial(&self.origin).await;
-        let mut sender = dialled.map_err(|error| NodeError::Unreachable(error.to_string()))?;
-        match timeout(outgoing.timeout, sender.send_request(request)).await {
-            Ok(Ok(answer)) => Ok(self.answer(answer, sender, permit)),
+        let sender = dialled.map_err(|error| NodeError::Unreachable(error.to_string()))?;
+        let mut connection = self.pool.opened(sender);
+        match timeout(outgoing.timeout, connection.sender.send_request(request)).await {
+            Ok(Ok(answer)) => Ok(self.answer(answer, connection, permit)),
             Ok(Err(_)) => Err(NodeError::Broken),
             Err(_) => Err(NodeError::Silent),
         }
@@ -168,38 +169,28 @@ impl Client {
             .map_err(|error| NodeError::Unaskable(error.to_string()))
     }
 
-    /// A kept connection that is ready, the one used last first.
-    async fn kept(&self) -> Option<Sender> {
+    /// A kept connection that is ready.
+    async fn kept(&self) -> Option<Connection> {
         loop {
-            let (mut sender, since) = self.idle().pop()?;
-            if since.elapsed() >= self.keep {
-                // All others are older.
-                self.idle().clear();
-                return None;
-            }
+            let mut connection = self.pool.take()?;
+            let sender = &mut connection.sender;
             if sender.is_ready() || (!sender.is_closed() && sender.ready().await.is_ok()) {
-                return Some(sender);
+                return Some(connection);
             }
         }
     }
 
     /// Takes a connection back whose answer has been read to its end.
-    pub(super) fn keep(&self, sender: Sender) {
-        if !sender.is_closed() {
-            self.idle().push((sender, Instant::now()));
-        }
+    pub(super) fn keep(&self, connection: Connection) {
+        self.pool.put(connection);
     }
 
     fn answer(
         self: &Arc<Self>,
         answer: Response<hyper::body::Incoming>,
-        sender: Sender,
+        connection: Connection,
         permit: OwnedSemaphorePermit,
     ) -> Response<NodeBody> {
-        answer.map(|body| NodeBody::new(body, Arc::clone(self), sender, permit))
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Vec<(Sender, Instant)>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        answer.map(|body| NodeBody::new(body, Arc::clone(self), connection, permit))
     }
 }

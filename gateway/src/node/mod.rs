@@ -8,6 +8,7 @@ mod body;
 mod client;
 mod error;
 mod outgoing;
+mod pool;
 mod roster;
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
@@ -25,6 +26,7 @@ pub(crate) struct Gateway {
     pub roster: ArcSwap<Roster>,
     pub watch: Watch,
     pub metrics: Metrics,
+    pub began: Instant,
     pub(super) questions: Semaphore,
     turn: AtomicU64,
 }
@@ -37,6 +39,7 @@ impl Gateway {
             roster: ArcSwap::default(),
             watch,
             metrics: Metrics::default(),
+            began: Instant::now(),
             questions: Semaphore::new(config.limits.questions),
             turn: AtomicU64::new(0),
             config,
