@@ -10,6 +10,8 @@
 #   provision.sh testing   the root of Debian testing: Asterisk 22, RabbitMQ 4, Kamailio, SIPp
 #   provision.sh bullseye  the root of Debian 11: Asterisk 16, Consul, and a compiler for its glibc
 #   provision.sh memory    a root of Debian testing with Asterisk 22 and valgrind; `all` leaves it out
+#   provision.sh clients   a root of Debian testing with what tests and benchmarks put before a gateway:
+#                          Chromium, wrk, nginx; `all` leaves it out
 #   provision.sh env       what the Makefile needs to know, as NAME=VALUE lines; changes nothing
 #
 # The roots are used even where the machine has the same servers installed: a test then always
@@ -51,6 +53,11 @@ recipe() {
             # valgrind needs the symbols of the C library that is beside it.
             packages=asterisk,valgrind,libc6-dbg
             servers=(asterisk valgrind)
+            ;;
+        clients)
+            suite=testing
+            packages=chromium,nginx-light,wrk
+            servers=(chromium nginx wrk)
             ;;
         *) fail "no such root: $1" ;;
     esac
@@ -154,9 +161,9 @@ case $what in
         provide_root bullseye
         ;;
     tools) provide_tools ;;
-    testing | bullseye | memory)
+    testing | bullseye | memory | clients)
         provide_tools
         provide_root "$what"
         ;;
-    *) fail "usage: provision.sh [all|tools|testing|bullseye|memory|env]" ;;
+    *) fail "usage: provision.sh [all|tools|testing|bullseye|memory|clients|env]" ;;
 esac

@@ -69,6 +69,11 @@ impl Ari {
         (&self.user, &self.password)
     }
 
+    /// The value of the header `Authorization`.
+    pub fn authorization(&self) -> String {
+        basic((&self.user, &self.password))
+    }
+
     /// `GET /ari<path>`
     #[track_caller]
     pub fn get(&self, path: &str) -> Reply {
@@ -150,11 +155,14 @@ pub(crate) fn http(
     agent: &ureq::Agent,
     method: &str,
     url: &str,
-    (user, password): (&str, &str),
+    login: (&str, &str),
     body: Option<&Value>,
 ) -> Result<Reply, ureq::Error> {
-    let login = format!("Basic {}", base64(format!("{user}:{password}").as_bytes()));
-    http_with(agent, method, url, ("Authorization", &login), body)
+    http_with(agent, method, url, ("Authorization", &basic(login)), body)
+}
+
+fn basic((user, password): (&str, &str)) -> String {
+    format!("Basic {}", base64(format!("{user}:{password}").as_bytes()))
 }
 
 /// One request with a header; shared with Consul's client.
@@ -192,14 +200,13 @@ pub struct AriEvents {
 impl AriEvents {
     #[track_caller]
     fn open(ari: &Ari, query: &str) -> Self {
-        let key = base64(format!("{}:{}", ari.user, ari.password).as_bytes());
         let url = format!("ws://127.0.0.1:{}/ari/events?{query}", ari.port);
         let stream = TcpStream::connect(("127.0.0.1", ari.port))
             .unwrap_or_else(|error| panic!("{url}: {error}"));
         let closing = stream.try_clone().unwrap_or_else(|error| panic!("{url}: {error}"));
         let mut request =
             url.as_str().into_client_request().unwrap_or_else(|error| panic!("{url}: {error}"));
-        let login = format!("Basic {key}").parse().expect("base64 makes a valid header");
+        let login = ari.authorization().parse().expect("base64 makes a valid header");
         request.headers_mut().insert("Authorization", login);
         let (socket, _) =
             tungstenite::client(request, stream).unwrap_or_else(|error| panic!("{url}: {error}"));

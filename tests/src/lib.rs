@@ -15,6 +15,7 @@ pub mod amqp_conf;
 pub mod ari;
 pub mod asterisk;
 pub mod black_hole;
+pub mod browser;
 pub mod c_module;
 pub mod certificates;
 pub mod consul;

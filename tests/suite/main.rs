@@ -60,6 +60,7 @@ mod gateway_access;
 mod gateway_calls;
 mod gateway_faults;
 mod gateway_fleet;
+mod gateway_page;
 mod gateway_performance;
 mod gateway_process;
 mod gateway_routing;
