@@ -7,11 +7,15 @@
 mod access;
 mod ari;
 mod config;
+mod consul;
 mod fleet;
 mod http;
 mod index;
 mod net;
 mod node;
+// Much of it is for the layers above this commit's.
+#[allow(dead_code, unused_imports)]
+mod peers;
 mod proxy;
 
 use std::io::Write;
@@ -129,7 +133,8 @@ async fn run(config: Config) -> Result<(), String> {
         .map_err(|error| format!("[http]: listen: {address}: {error}"))?;
     let dialer = net::Dialer::new(&config.nodes.trust, config.nodes.connect_timeout)?;
     let fleet = fleet::Watch::start(config.consul.clone())?;
-    let gateway = Arc::new(Gateway::new(config, fleet));
+    let peers = peers::Peers::start(config.consul.clone(), &http::uuid())?;
+    let gateway = Arc::new(Gateway::new(config, fleet, peers.clone()));
     let (is_ready, ready) = watch::channel(false);
     let (stop, stopping) = watch::channel(false);
     tokio::spawn(proxy::refresh(Arc::clone(&gateway), dialer, is_ready));
@@ -147,7 +152,9 @@ async fn run(config: Config) -> Result<(), String> {
     tracing::info!("stopping");
     // The server holds the other end.
     let _ = stop.send(true);
-    match serving.await {
+    let served = serving.await;
+    peers.close().await;
+    match served {
         Ok(0) => tracing::info!("stopped"),
         Ok(cut) => tracing::warn!("stopped; {cut} connections were cut"),
         Err(error) => return Err(error.to_string()),

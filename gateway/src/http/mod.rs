@@ -8,6 +8,7 @@ mod metrics;
 mod serve;
 mod service;
 
+pub(crate) use identity::uuid;
 pub(crate) use metrics::Metrics;
 pub(crate) use serve::serve;
 pub(crate) use service::Service;

@@ -16,6 +16,7 @@ use crate::fleet::{Slot, Watch};
 use crate::http::Metrics;
 use crate::index::{Index, Kind};
 use crate::node::Roster;
+use crate::peers::Peers;
 
 /// The gateway itself.
 pub(crate) struct Gateway {
@@ -24,18 +25,21 @@ pub(crate) struct Gateway {
     pub index: Index,
     pub roster: ArcSwap<Roster>,
     pub watch: Watch,
+    #[allow(dead_code)]
+    pub peers: Peers,
     pub metrics: Metrics,
     pub(super) questions: Semaphore,
     turn: AtomicU64,
 }
 
 impl Gateway {
-    pub(crate) fn new(config: Config, watch: Watch) -> Self {
+    pub(crate) fn new(config: Config, watch: Watch, peers: Peers) -> Self {
         Self {
             users: Users::new(&config.users),
             index: Index::default(),
             roster: ArcSwap::default(),
             watch,
+            peers,
             metrics: Metrics::default(),
             questions: Semaphore::new(config.limits.questions),
             turn: AtomicU64::new(0),
