@@ -3,11 +3,8 @@
 
 //! The nodes, as Consul tells of them.
 
-mod consul;
-mod cursor;
 mod listed;
 mod node;
-mod retry;
 mod view;
 mod watch;
 

@@ -9,12 +9,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::consul::{Agent, Fault};
-use super::cursor::Cursor;
 use super::listed;
-use super::retry::Retry;
 use super::view::{Change, Fleet, View};
 use crate::config::Consul;
+use crate::consul::{Agent, Answer, Cursor, Fault, Retry, encoded};
 
 /// Consul's documentation asks for a limit on how often one asks, however often things change.
 const PACE: Duration = Duration::from_millis(100);
@@ -50,15 +48,16 @@ impl Watch {
 
 async fn follow(
     settings: Consul,
-    mut agent: Agent,
+    agent: Agent,
     fleet: watch::Sender<Arc<Fleet>>,
     state: watch::Sender<ConsulState>,
 ) {
     let (mut cursor, mut retry, mut view) = (Cursor::default(), Retry::default(), View::default());
+    let path = format!("/v1/health/service/{}", encoded(&settings.service));
     while !fleet.is_closed() {
         let since = Instant::now();
         let answer = {
-            let mut asking = std::pin::pin!(agent.health(&mut cursor));
+            let mut asking = std::pin::pin!(agent.follow(&path, &mut cursor));
             loop {
                 let look = if view.has_gone() { LOOK } else { Duration::from_secs(3600) };
                 match timeout(look, &mut asking).await {
@@ -67,7 +66,7 @@ async fn follow(
                 }
             }
         };
-        let listing = answer.and_then(|body| {
+        let listing = answer.and_then(Answer::ok).and_then(|body| {
             listed::read(&body).map_err(|error| Fault::Unreadable(error.to_string()))
         });
         let pause = match listing {

@@ -26,7 +26,7 @@ struct Status<'a> {
     recordings: usize,
     /// Answered since the beginning.
     requests: u64,
-    /// Got from RabbitMQ since the beginning; none where none are asked for.
+    /// Of the nodes since the beginning; none without RabbitMQ.
     events: Option<u64>,
     nodes: Vec<NodeStatus<'a>>,
     applications: Vec<AppStatus>,
@@ -106,7 +106,7 @@ fn status(gateway: &Gateway) -> impl Serialize {
         playbacks: index.count(Kind::Playback),
         recordings: index.count(Kind::LiveRecording),
         requests: gateway.metrics.answered(),
-        events: None,
+        events: gateway.exchange.as_ref().map(|_| gateway.metrics.taken()),
         nodes: nodes.collect(),
         applications,
     };

@@ -4,10 +4,12 @@
 //! Connections: TCP and TLS, and HTTP/1.1 as a client over them; and the threads they are on.
 
 mod dial;
+mod stopping;
 pub(crate) mod threads;
 mod tls;
 
-pub(crate) use dial::{Dialer, Sender};
+pub(crate) use dial::{Dialer, Sender, Wire};
+pub(crate) use stopping::stopped;
 pub(crate) use tls::server_config;
 
 #[cfg(test)]

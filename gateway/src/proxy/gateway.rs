@@ -8,15 +8,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use super::place::{Candidate, place};
 use crate::access::Users;
+use crate::amqp::Exchange;
 use crate::config::Config;
 use crate::fleet::{Slot, Watch};
+use crate::holdings::Holdings;
 use crate::http::Metrics;
 use crate::index::{Index, Kind};
 use crate::node::Roster;
+use crate::peers::Peers;
 
 /// The gateway itself.
 pub(crate) struct Gateway {
@@ -25,21 +28,40 @@ pub(crate) struct Gateway {
     pub index: Index,
     pub roster: ArcSwap<Roster>,
     pub watch: Watch,
+    #[allow(dead_code)]
+    pub peers: Peers,
     pub metrics: Metrics,
     pub began: Instant,
+    /// None without a broker: then nothing of what follows is used.
+    pub exchange: Option<Exchange>,
+    pub holdings: Holdings,
+    /// A node is to be read before its time.
+    pub read_anew: Notify,
+    /// Something has ended with its node.
+    pub ended: Notify,
     pub(super) questions: Semaphore,
     turn: AtomicU64,
 }
 
 impl Gateway {
-    pub(crate) fn new(config: Config, watch: Watch) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        watch: Watch,
+        peers: Peers,
+        exchange: Option<Exchange>,
+    ) -> Self {
         Self {
             users: Users::new(&config.users),
             index: Index::default(),
             roster: ArcSwap::default(),
             watch,
+            peers,
             metrics: Metrics::default(),
             began: Instant::now(),
+            exchange,
+            holdings: Holdings::default(),
+            read_anew: Notify::new(),
+            ended: Notify::new(),
             questions: Semaphore::new(config.limits.questions),
             turn: AtomicU64::new(0),
             config,

@@ -17,7 +17,8 @@ mod task;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use carry::NODE;
 pub(crate) use gateway::Gateway;
 pub(crate) use refresh::refresh;
 pub(crate) use reply::{Body, Reply, failure, text};
-pub(crate) use task::Task;
+pub(crate) use task::{Draft, Task, Unread};

@@ -17,6 +17,7 @@ use crate::fleet::{ConsulState, Fleet, Node, Slot, State, Watch};
 use crate::index::Kind;
 use crate::net::Dialer;
 use crate::net::scripted::{Answer, Scripted};
+use crate::peers::Peers;
 
 const SLOT: Slot = Slot(0);
 
@@ -53,7 +54,8 @@ fn scene(first: Arc<Fleet>) -> Scene {
     let (told, consul) = watch::channel(ConsulState::Answers);
     let config = config();
     let dialer = Dialer::new(&config.nodes.trust, config.nodes.connect_timeout).unwrap();
-    let gateway = Arc::new(Gateway::new(config, Watch { fleet: seen, consul }));
+    let peers = Peers::start(config.consul.clone(), "t").unwrap();
+    let gateway = Arc::new(Gateway::new(config, Watch { fleet: seen, consul }, peers, None));
     let (is_ready, ready) = watch::channel(false);
     tokio::spawn(refresh(Arc::clone(&gateway), dialer, is_ready));
     Scene { gateway, fleet, _consul: told, ready }

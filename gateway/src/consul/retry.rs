@@ -13,7 +13,7 @@ const CAP_REFUSED: Duration = Duration::from_secs(15);
 
 /// The delays of a row of failures.
 #[derive(Debug)]
-pub(super) struct Retry(Duration);
+pub(crate) struct Retry(Duration);
 
 impl Default for Retry {
     fn default() -> Self {
@@ -22,13 +22,13 @@ impl Default for Retry {
 }
 
 impl Retry {
-    pub(super) fn after_failure(&mut self, is_refused: bool) -> Duration {
+    pub(crate) fn after_failure(&mut self, is_refused: bool) -> Duration {
         let ceiling = self.0;
         self.0 = (ceiling * 2).min(if is_refused { CAP_REFUSED } else { CAP });
         ceiling.min(self.0).mul_f64(rand::random::<f64>())
     }
 
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         *self = Self::default();
     }
 }

@@ -5,18 +5,18 @@
 
 /// The index of the last answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Cursor(u64);
+pub(crate) struct Cursor(u64);
 
 impl Cursor {
     /// The index to wait for a change of; none: the answer comes at once.
-    pub(super) fn index(self) -> Option<u64> {
+    pub(crate) fn index(self) -> Option<u64> {
         (self.0 > 0).then_some(self.0)
     }
 
     /// Takes the header of an answer. An index that is missing, no number, lower than before, or
     /// the same although the answer came `early`, is of another state than the one that was
     /// followed (a snapshot was restored, the agent is new): the next query begins anew.
-    pub(super) fn advance(&mut self, header: Option<&str>, early: bool) {
+    pub(crate) fn advance(&mut self, header: Option<&str>, early: bool) {
         let index = header.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
         let goes_on = index > self.0 || (index == self.0 && !early);
         self.0 = if goes_on { index } else { 0 };
