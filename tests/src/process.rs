@@ -125,16 +125,6 @@ impl Process {
         kilobytes.unwrap_or_default() * 1024
     }
 
-    /// Its share of resident memory in bytes: what it shares with others is divided among them; 0
-    /// when it has ended.
-    pub fn pss_bytes(&self) -> u64 {
-        let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid));
-        let rollup = rollup.unwrap_or_default();
-        let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap_or_default();
-        let kilobytes = line.split_whitespace().next().and_then(|text| text.parse::<u64>().ok());
-        kilobytes.unwrap_or_default() * 1024
-    }
-
     /// The number of its threads; 0 when it has ended.
     pub fn threads(&self) -> usize {
         field(self.pid, "Threads:").and_then(|text| text.parse().ok()).unwrap_or_default()

@@ -17,7 +17,6 @@ const BETWEEN: Duration = Duration::from_millis(500);
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Figures {
     pub(crate) rss: u64,
-    pub(crate) pss: u64,
     pub(crate) threads: usize,
     pub(crate) fds: usize,
 }
@@ -31,19 +30,13 @@ impl Figures {
         }
         Self {
             rss: median(looks.iter().map(|look| look.rss)),
-            pss: median(looks.iter().map(|look| look.pss)),
             threads: median(looks.iter().map(|look| look.threads)),
             fds: median(looks.iter().map(|look| look.fds)),
         }
     }
 
     pub(crate) fn now(process: &Process) -> Self {
-        Self {
-            rss: process.rss_bytes(),
-            pss: process.pss_bytes(),
-            threads: process.threads(),
-            fds: process.fds(),
-        }
+        Self { rss: process.rss_bytes(), threads: process.threads(), fds: process.fds() }
     }
 
     /// Once threads and files have stood still for as long as Asterisk keeps an idle thread of a

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rig::{Asterisk, Builder, Call, seconds};
 
-use crate::servers::{APP, Servers};
+use crate::servers::APP;
 
 /// Bursts a second in which the events come.
 const BURSTS: u32 = 10;
@@ -59,9 +59,8 @@ impl Load {
     }
 
     /// Waits for the calls to end, ends the rest, and gives what went wrong with a call.
-    pub(crate) fn end(self, servers: &Servers<'_>) -> Vec<String> {
+    pub(crate) fn end(self, asterisk: &Asterisk) -> Vec<String> {
         let outcomes = self.calls.map(|call| call.outcome(seconds(120)));
-        let asterisk = &servers.asterisk;
         asterisk.hang_up_all(seconds(30));
         let beginning = |reason: String| reason.lines().take(6).collect::<Vec<_>>().join("\n");
         outcomes.into_iter().filter_map(Result::err).map(beginning).collect()

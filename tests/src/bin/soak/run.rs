@@ -38,7 +38,7 @@ pub(crate) fn run(plan: Plan) -> bool {
     let process = servers.asterisk.process();
 
     println!("==> half a minute of load, then rest: what to compare with");
-    Load::start(&servers.asterisk, rate, seconds(30)).end(&servers);
+    Load::start(&servers.asterisk, rate, seconds(30)).end(&servers.asterisk);
     let base = Figures::at_rest(&process);
     println!("    {}", line(&base));
 
@@ -47,10 +47,12 @@ pub(crate) fn run(plan: Plan) -> bool {
     );
     println!(
         "{:>4}  {:<18} {:>7} {:>9} {:>8} {:>8} {:>8} {:>5}",
-        "min", "fault", "well in", "events/s", "RSS MiB", "PSS MiB", "threads", "fds"
+        "min", "fault", "well in", "events/s", "RSS MiB", "without", "threads", "fds"
     );
     let length = MINUTE * u32::try_from(minutes).unwrap_or(u32::MAX);
     let mut load = Load::start(&servers.asterisk, rate, length);
+    let mut same = Load::start(&servers.control, rate, length);
+    let control = servers.control.process();
     let mut rows = Vec::new();
     let faults = Fault::ALL.into_iter().cycle();
     let faults = std::iter::once(None).chain(faults.map(Some)).take(minutes);
@@ -66,23 +68,26 @@ pub(crate) fn run(plan: Plan) -> bool {
         });
         std::thread::sleep((MINUTE - seconds(6)).saturating_sub(begun.elapsed()));
         let figures = Figures::of(&process);
+        let without = Figures::now(&control).rss;
         std::thread::sleep(MINUTE.saturating_sub(begun.elapsed()));
         let events = (servers.counter("seen") - seen) as f64 / begun.elapsed().as_secs_f64();
         load.adjust(&servers.asterisk, f64::from(rate), events);
+        same.adjust(&servers.control, f64::from(rate), events);
         println!(
             "{minute:>4}  {:<18} {:>7} {events:>9.0} {:>8.1} {:>8.1} {:>8} {:>5}",
             fault.map_or("none", Fault::name),
             recovery.map_or("-".to_owned(), |time| format!("{:.1} s", time.as_secs_f64())),
             mebibytes(figures.rss),
-            mebibytes(figures.pss),
+            mebibytes(without),
             figures.threads,
             figures.fds,
         );
-        rows.push(figures);
+        rows.push((figures, without));
     }
 
     println!("==> the end of all calls and events, then rest");
-    let failed = load.end(&servers);
+    let failed = load.end(&servers.asterisk);
+    same.end(&servers.control);
     servers.wait_well(RECOVERY);
     let [queued, dropped] = ["queued", "dropped"].map(|name| servers.counter(name));
     eventually("all events to be confirmed", seconds(30), || {
@@ -106,7 +111,7 @@ pub(crate) fn run(plan: Plan) -> bool {
 }
 
 /// What is wrong with the figures; the slopes are printed.
-fn judge(plan: Plan, rows: &[Figures], base: &Figures, last: &Figures) -> Vec<String> {
+fn judge(plan: Plan, rows: &[(Figures, u64)], base: &Figures, last: &Figures) -> Vec<String> {
     let mut faults = Vec::new();
     // Until each fault has been there once, memory grows to what it takes: buffers, arenas of the C
     // library, pools of Asterisk's.
@@ -117,18 +122,22 @@ fn judge(plan: Plan, rows: &[Figures], base: &Figures, last: &Figures) -> Vec<St
         println!("    memory is not judged: that takes {} minutes", WARM + LEAST);
     }
     let series = |figure: fn(&Figures) -> u64| -> Vec<f64> {
-        rows.iter().map(|row| figure(row) as f64).collect()
+        rows.iter().map(|(row, _)| figure(row) as f64).collect()
     };
+    let ours = series(|row| row.rss);
+    let without: Vec<f64> = rows.iter().map(|(_, without)| *without as f64).collect();
+    let beyond: Vec<f64> = ours.iter().zip(&without).map(|(one, other)| one - other).collect();
     let allowed = ALLOWED_AN_EVENT * f64::from(plan.rate) * 60.0;
-    for (name, values) in [("RSS", series(|row| row.rss)), ("PSS", series(|row| row.pss))] {
+    for (name, values) in [("RSS", ours), ("without", without)] {
         match Slope::of(&values) {
             None => println!("    {name:<8} too few minutes to say"),
-            Some(slope) => {
-                println!("    {name:<8} {slope}");
-                if is_judged && slope.rises_above(allowed) {
-                    faults.push(format!("{name} rises: {slope}, more than noise"));
-                }
-            }
+            Some(slope) => println!("    {name:<8} {slope}"),
+        }
+    }
+    if let Some(slope) = Slope::of(&beyond) {
+        println!("    beyond   {slope}");
+        if is_judged && slope.rises_above(allowed) {
+            faults.push(format!("RSS rises beyond Asterisk's own: {slope}, more than noise"));
         }
     }
     for (name, values, base, last) in [
@@ -147,9 +156,8 @@ fn judge(plan: Plan, rows: &[Figures], base: &Figures, last: &Figures) -> Vec<St
 }
 
 fn line(figures: &Figures) -> String {
-    let Figures { rss, pss, threads, fds } = *figures;
-    let (rss, pss) = (mebibytes(rss), mebibytes(pss));
-    format!("at rest: RSS {rss:.1} MiB, PSS {pss:.1} MiB, {threads} threads, {fds} files")
+    let Figures { rss, threads, fds } = *figures;
+    format!("at rest: RSS {:.1} MiB, {threads} threads, {fds} files", mebibytes(rss))
 }
 
 fn mebibytes(bytes: u64) -> f64 {

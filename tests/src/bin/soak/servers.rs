@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 The Constellation developers
 
-//! The servers of a soak: RabbitMQ, Consul, and Asterisk with the four modules.
+//! The servers of a soak: RabbitMQ, Consul, Asterisk with the four modules, and one without.
 
 use std::time::Duration;
 
 use rig::folder::Folder;
-use rig::{Asterisk, Broker, Consul, Tenant, Version, eventually};
+use rig::{AriEvents, Asterisk, Broker, Consul, Tenant, Version, eventually};
 use serde_json::json;
 
 /// An application that a key makes; calls go into it.
@@ -20,6 +20,10 @@ const LOGGER: &str = "[general]\n[logfiles]\nfull => notice,warning,error\n";
 
 pub(crate) struct Servers<'a> {
     pub(crate) asterisk: Asterisk,
+    /// Has the same load and none of the modules: its memory grows too, and by as much as any
+    /// Asterisk's does.
+    pub(crate) control: Asterisk,
+    _application: AriEvents,
     pub(crate) consul: Consul,
     pub(crate) broker: &'a Broker,
     pub(crate) tenant: Tenant<'a>,
@@ -51,7 +55,18 @@ impl<'a> Servers<'a> {
             .conf("consul.conf", conf)
             .share(spool.path());
         let asterisk = MODULES.into_iter().fold(node, rig::Builder::module).start();
-        let servers = Self { asterisk, consul, broker, tenant, _spool: spool };
+        let control = crate::load::furnish(Asterisk::builder(Version::V22));
+        let control = control.conf("logger.conf", LOGGER).start();
+        let application = control.ari().events(APP);
+        let servers = Self {
+            asterisk,
+            control,
+            _application: application,
+            consul,
+            broker,
+            tenant,
+            _spool: spool,
+        };
         servers.wait_well(Duration::from_secs(60));
         servers
     }
