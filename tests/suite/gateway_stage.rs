@@ -76,7 +76,7 @@ impl Stage {
             let keys = self.consul.kv_keys("applications/");
             let names: Vec<&str> =
                 keys.iter().map(|key| key.trim_start_matches("applications/")).collect();
-            if names == wanted { Ok(()) } else { Err(keys) }
+            if names == wanted { Ok(()) } else { Err(keys.join(" ")) }
         });
     }
 

@@ -112,8 +112,10 @@ impl Calls {
         offered
     }
 
+    /// A Local channel's other half goes with it.
     fn of_channel(&self, id: &str) -> Option<SocketId> {
-        self.calls.get(id).map(|call| call.socket)
+        let found = self.calls.get(id).or_else(|| self.calls.get(id.strip_suffix(";2")?));
+        found.map(|call| call.socket)
     }
 
     fn least_busy(&self, sockets: &[SocketId]) -> Option<SocketId> {
@@ -168,6 +170,7 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(route(&mut calls, "ChannelVarset", &of("c2"), &sockets), Target::One(2));
         }
+        assert_eq!(route(&mut calls, "ChannelVarset", &of("c2;2"), &sockets), Target::One(2));
         let playing = r#"{"playback":{"id":"p","target_uri":"channel:c2"}}"#;
         assert_eq!(route(&mut calls, "PlaybackStarted", playing, &sockets), Target::One(2));
         let into = r#"{"bridge":{"id":"b"},"channel":{"id":"c2"}}"#;
