@@ -6,6 +6,7 @@
 
 mod access;
 mod ari;
+mod bridges;
 mod config;
 mod consul;
 mod fleet;
@@ -13,7 +14,7 @@ mod http;
 mod index;
 mod net;
 mod node;
-// Much of it is for the layers above this commit's.
+// Some of it is for the event layer.
 #[allow(dead_code, unused_imports)]
 mod peers;
 mod proxy;
@@ -137,6 +138,7 @@ async fn run(config: Config) -> Result<(), String> {
     let gateway = Arc::new(Gateway::new(config, fleet, peers.clone()));
     let (is_ready, ready) = watch::channel(false);
     let (stop, stopping) = watch::channel(false);
+    let keeping = tokio::spawn(bridges::keep(Arc::clone(&gateway), stopping.clone()));
     tokio::spawn(proxy::refresh(Arc::clone(&gateway), dialer, is_ready));
     let (mut terminate, mut interrupt) = (
         signal(SignalKind::terminate()).map_err(|error| error.to_string())?,
@@ -153,6 +155,8 @@ async fn run(config: Config) -> Result<(), String> {
     // The server holds the other end.
     let _ = stop.send(true);
     let served = serving.await;
+    // What is being mended is not: others do.
+    let _ = keeping.await;
     peers.close().await;
     match served {
         Ok(0) => tracing::info!("stopped"),

@@ -205,6 +205,7 @@ fn configuration(port: u16, consul: u16, more: &[(&str, &str)]) -> String {
         section("consul", &format!("address = \"http://127.0.0.1:{consul}\"")),
         section("nodes", &format!("user = \"rig\"\npassword = \"{NODE_PASSWORD}\"")),
         section("index", ""),
+        section("bridges", ""),
         section("log", "level = \"debug\""),
         user("rig", ""),
         user("reader", "read_only = true"),

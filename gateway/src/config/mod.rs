@@ -7,6 +7,7 @@
 //! `GATEWAY_<SECTION>_<OPTION>`, which goes before the file.
 
 mod access;
+mod bridges;
 mod error;
 mod fleet;
 mod http;
@@ -20,6 +21,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub(crate) use access::User;
+pub(crate) use bridges::Bridges;
 pub(crate) use error::{ConfigError, Faults};
 pub(crate) use fleet::{Consul, Index, Nodes, Origin, Placement, Trust};
 pub(crate) use http::{Http, Limits, Log, LogFormat};
@@ -35,11 +37,13 @@ pub(crate) struct Config {
     pub consul: Consul,
     pub nodes: Nodes,
     pub index: Index,
+    pub bridges: Bridges,
     pub log: Log,
     pub users: Vec<User>,
 }
 
-const SECTIONS: [&str; 7] = ["http", "limits", "consul", "nodes", "index", "log", "user"];
+const SECTIONS: [&str; 8] =
+    ["http", "limits", "consul", "nodes", "index", "bridges", "log", "user"];
 
 /// Reads a file, with the process' environment over it.
 pub(crate) fn load(path: &Path) -> Result<Config, ConfigError> {
@@ -74,6 +78,8 @@ pub(crate) fn read(
     let nodes = Nodes::read(nodes, &mut faults);
     let index = section("index", &mut faults);
     let index = Index::read(index, &mut faults);
+    let bridges = section("bridges", &mut faults);
+    let bridges = Bridges::read(bridges, &mut faults);
     let log = section("log", &mut faults);
     let log = Log::read(log, &mut faults);
     let users = access::read(table.remove("user"), &mut faults);
@@ -83,5 +89,5 @@ pub(crate) fn read(
     for name in environment.unread(&SECTIONS) {
         faults.unknown_variable(&name);
     }
-    faults.into_result(Config { http, limits, consul, nodes, index, log, users })
+    faults.into_result(Config { http, limits, consul, nodes, index, bridges, log, users })
 }

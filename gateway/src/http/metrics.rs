@@ -49,6 +49,7 @@ pub(crate) struct Metrics {
     states: Family<Word, Gauge>,
     index: Family<Word, Gauge>,
     consul: Gauge,
+    spans: Gauge,
 }
 
 /// From half a millisecond on, doubled.
@@ -69,6 +70,7 @@ impl Default for Metrics {
             states: Family::default(),
             index: Family::default(),
             consul: Gauge::default(),
+            spans: Gauge::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("requests", "Requests of clients", metrics.requests.clone());
@@ -79,6 +81,7 @@ impl Default for Metrics {
         registry.register("connections", "Clients' connections", metrics.connections.clone());
         registry.register("nodes", "Nodes by their state in Consul", metrics.states.clone());
         registry.register("index", "Resources whose node is known", metrics.index.clone());
+        registry.register("spans", "Bridges on several nodes", metrics.spans.clone());
         registry.register("consul_up", "Whether Consul answers", metrics.consul.clone());
         metrics
     }
@@ -127,6 +130,7 @@ impl Metrics {
         }
         let answers = *gateway.watch.consul.borrow() == ConsulState::Answers;
         self.consul.set(i64::from(answers));
+        self.spans.set(i64::try_from(gateway.bridges.spans().count()).unwrap_or(i64::MAX));
         let mut text = String::new();
         // Writing into a text does not fail.
         let _ = encode(&mut text, &self.registry);

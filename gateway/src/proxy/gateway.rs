@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::place::{Candidate, place};
 use crate::access::Users;
+use crate::bridges::Bridges;
 use crate::config::Config;
 use crate::fleet::{Slot, Watch};
 use crate::http::Metrics;
@@ -25,8 +26,8 @@ pub(crate) struct Gateway {
     pub index: Index,
     pub roster: ArcSwap<Roster>,
     pub watch: Watch,
-    #[allow(dead_code)]
     pub peers: Peers,
+    pub bridges: Bridges,
     pub metrics: Metrics,
     pub(super) questions: Semaphore,
     turn: AtomicU64,
@@ -39,6 +40,7 @@ impl Gateway {
             index: Index::default(),
             roster: ArcSwap::default(),
             watch,
+            bridges: Bridges::new(&config.bridges, &peers),
             peers,
             metrics: Metrics::default(),
             questions: Semaphore::new(config.limits.questions),
@@ -69,7 +71,7 @@ impl Gateway {
         place(self.config.nodes.placement, &candidates, app, turn)
     }
 
-    pub(super) fn roster(&self) -> Arc<Roster> {
+    pub(crate) fn roster(&self) -> Arc<Roster> {
         self.roster.load_full()
     }
 }

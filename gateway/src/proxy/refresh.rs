@@ -118,7 +118,11 @@ async fn read(gateway: &Gateway, member: &Member, mut seen: Seen) -> Seen {
             seen.has_been_read = false;
             return seen;
         };
+        let spans = gateway.bridges.spans();
         for id in &ids {
+            if kind == Kind::Bridge && spans.is_part(id, eid) {
+                continue;
+            }
             gateway.index.learn(kind, id, slot, None);
         }
         gateway.index.end_read(&read, slot, &[kind]);

@@ -25,6 +25,11 @@ pub(crate) struct Task {
 }
 
 impl Task {
+    /// The bridge that the path names.
+    pub(crate) fn bridge(&self) -> &str {
+        self.names.first().map_or("", |(_, value)| value.as_str())
+    }
+
     pub(super) fn request(&self) -> Request<'_> {
         Request {
             operation: self.operation,
