@@ -132,7 +132,7 @@ fn members(ari: &Ari, bridge: &str) -> (Value, BTreeSet<String>) {
 }
 
 fn one_bridge_over_three_nodes_outlives_its_home() {
-    let site = Site::of(&[Version::V22; 3], &[], &spanning);
+    let site = Site::of(&[Version::V22, Version::V16, Version::V22], &[], &spanning);
     let other = Gateway::start(site.consul.port(), &[]);
     let both = [site.ari(), other.ari()];
     let _app = site.app("conf");
@@ -233,7 +233,8 @@ fn one_bridge_over_three_nodes_outlives_its_home() {
             let ari = post.asterisk.ari();
             (ari.get("/channels").ok(), ari.get("/bridges").ok())
         };
-        let keys = [site.consul.kv_keys("bridges/"), site.consul.kv_keys("gateway/")].concat();
+        let keys = [site.consul.kv_keys("bridges/"), site.consul.kv_keys("gateway/lock/bridges/")]
+            .concat();
         let left = (of(second), of(third), keys);
         let nothing = (json!([]), json!([]));
         if left == (nothing.clone(), nothing, Vec::new()) {
@@ -273,7 +274,8 @@ fn where_it_cannot_span_it_says_so() {
     assert_eq!((status, message.contains("mixes")), (409, true), "{message}");
     // It is a bridge as before, and nothing is left of the try.
     eventually("no key", seconds(20), || {
-        let keys = [site.consul.kv_keys("bridges/"), site.consul.kv_keys("gateway/")].concat();
+        let keys = [site.consul.kv_keys("bridges/"), site.consul.kv_keys("gateway/lock/bridges/")]
+            .concat();
         if keys.is_empty() { Ok(()) } else { Err(format!("{keys:?}")) }
     });
     for post in &site.posts {

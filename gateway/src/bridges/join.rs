@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use hyper::{Method, StatusCode};
 
+use super::mend::is_up;
 use super::node::{At, path, query};
 use super::span::{Span, Trunk, is_near};
 use super::trouble::Trouble;
@@ -53,9 +54,18 @@ impl Gateway {
         &self,
         task: &Task,
         roster: &Roster,
+        home: Slot,
         parts: &[(Slot, Vec<String>)],
     ) -> Result<Reply, Refusal> {
+        let spans = self.bridges.spans();
+        let is_there = |slot: Slot| {
+            let node = roster.fleet.by_slot(slot);
+            let span = spans.get(task.bridge());
+            node.zip(span).is_some_and(|(node, span)| span.parts.contains_key(&node.eid))
+        };
         for (slot, channels) in parts {
+            // Of a channel that is elsewhere, the bridge's node says that it is not in it.
+            let slot = if is_there(*slot) { slot } else { &home };
             if let Some(refused) = self.pass_part(task, roster, *slot, channels).await? {
                 return Ok(refused);
             }
@@ -74,6 +84,7 @@ impl Gateway {
                 for ended in [part.hang_up(&trunk.near()).await, part.end(id).await] {
                     match ended {
                         Err(Trouble::Node(_, NodeError::Refused)) | Ok(()) => {}
+                        Err(Trouble::Node(..)) if !is_up(roster, eid) => {}
                         Err(trouble) => return Err(trouble),
                     }
                 }

@@ -122,15 +122,7 @@ impl Gateway {
                 next.parts.insert(eid.clone(), Trunk { far: None, ..trunk.clone() });
             }
         }
-        if elected.is_some() {
-            working.write(&next).await?;
-            tracing::warn!(
-                "bridge {id} is at home on node {} now: {} is lost",
-                next.home,
-                span.home
-            );
-        }
-        // What called the old home.
+        // What called the old home, before it is forgotten.
         for (eid, trunk) in &span.parts {
             let Some(count) = members.get(eid) else { continue };
             let part = At::new(self, roster, eid)?;
@@ -142,6 +134,8 @@ impl Gateway {
         if elected.is_none() {
             return working.erase().await;
         }
+        working.write(&next).await?;
+        tracing::warn!("bridge {id} is at home on node {} now: {} is lost", next.home, span.home);
         let home = At::new(self, roster, &next.home)?;
         let name = home.bridge(id).await?.ok_or(Trouble::NoBridge)?.name;
         let parts = next.parts.iter().filter(|(eid, _)| members.contains_key(*eid));

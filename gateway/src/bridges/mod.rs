@@ -24,8 +24,10 @@ mod turns;
 mod working;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 pub(crate) use keep::keep;
 pub(crate) use show::{HIDDEN_APP, unite};
@@ -37,6 +39,8 @@ use turns::Turns;
 
 /// The folder of Consul's keys that has what spans.
 const FOLDER: &str = "bridges/";
+/// The longest wait, before the first client is served, for them to be read.
+const FIRST_READ: Duration = Duration::from_secs(1);
 
 /// What gateway and keeper share.
 #[derive(Debug)]
@@ -59,6 +63,15 @@ impl Bridges {
             leg_names: format!("PJSIP/{}-", settings.trunk_endpoint),
             spans,
             turns: Turns::default(),
+        }
+    }
+
+    /// Waits until it is known what spans, but not for long.
+    pub(crate) async fn wait_read(&self) {
+        let mut spans = self.spans.clone();
+        if self.settings.span {
+            // Without it, what a bridge has on other nodes is shown as bridges of their own.
+            let _ = timeout(FIRST_READ, spans.wait_for(|spans| spans.is_read)).await;
         }
     }
 

@@ -16,6 +16,9 @@ use super::spans::Spans;
 use crate::node::{Outgoing, Roster};
 use crate::proxy::{Answer, Entry, Gateway};
 
+/// Of a channel's text: longer than an id and a name of ours.
+const LOOKED_AT: usize = 512;
+
 /// The application that trunk legs are in.
 pub(crate) const HIDDEN_APP: &str = "_gateway";
 
@@ -46,7 +49,9 @@ impl Bridges {
             #[serde(borrow)]
             name: std::borrow::Cow<'a, str>,
         }
-        let mut begins = body.windows(self.leg_names.len());
+        // Its name is the second member.
+        let start = body.get(..LOOKED_AT).unwrap_or(body);
+        let mut begins = start.windows(self.leg_names.len());
         if !begins.any(|text| text == self.leg_names.as_bytes()) {
             return false;
         }

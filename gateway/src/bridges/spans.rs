@@ -18,6 +18,8 @@ pub(crate) struct Spans {
     /// With the index of the key.
     bridges: HashMap<String, (u64, Span)>,
     legs: HashSet<String>,
+    /// Whether Consul's keys have been read.
+    pub is_read: bool,
 }
 
 impl Spans {
@@ -29,7 +31,7 @@ impl Spans {
         };
         let bridges: HashMap<String, (u64, Span)> = entries.iter().filter_map(read).collect();
         let legs = bridges.values().flat_map(|(_, span)| span.legs()).collect();
-        Self { bridges, legs }
+        Self { bridges, legs, is_read: true }
     }
 
     pub(crate) fn get(&self, id: &str) -> Option<&Span> {

@@ -148,7 +148,7 @@ impl Gateway {
         match task.operation.does {
             Does::Joins => self.join(task, roster, home, parts).await,
             _ if self.bridges.spans().get(task.bridge()).is_some() => {
-                self.leave(task, roster, parts).await
+                self.leave(task, roster, home, parts).await
             }
             // The bridge's node says that they are not in it.
             _ => {

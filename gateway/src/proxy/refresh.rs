@@ -64,6 +64,9 @@ pub(crate) async fn refresh(
             seen.entry(node.slot).or_default().was_up = node.state.is_up();
         }
         if *consul.borrow_and_update() == crate::fleet::ConsulState::Answers {
+            if !*ready.borrow() {
+                gateway.bridges.wait_read().await;
+            }
             // Told once; nobody listens any more when the process ends.
             let _ = ready.send(true);
         }
