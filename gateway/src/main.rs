@@ -8,6 +8,7 @@ mod access;
 mod amqp;
 mod apps;
 mod ari;
+mod bridges;
 mod config;
 mod consul;
 mod ends;
@@ -18,8 +19,6 @@ mod http;
 mod index;
 mod net;
 mod node;
-// Some of it is for the layers above this commit's.
-#[allow(dead_code, unused_imports)]
 mod peers;
 mod proxy;
 
@@ -154,6 +153,7 @@ async fn run(config: Config) -> Result<(), String> {
     let gateway = Arc::new(Gateway::new(config, fleet, peers.clone(), exchange.clone()));
     let (is_ready, ready) = watch::channel(false);
     let (stop, stopping) = watch::channel(false);
+    let keeping = tokio::spawn(bridges::keep(Arc::clone(&gateway), stopping.clone()));
     tokio::spawn(proxy::refresh(Arc::clone(&gateway), dialer, is_ready));
     let (registered, is_registered) = watch::channel(Arc::default());
     let sockets = events::Sockets {
@@ -192,6 +192,8 @@ async fn run(config: Config) -> Result<(), String> {
     // The server holds the other end.
     let _ = stop.send(true);
     let served = serving.await;
+    // What is being mended is not: others do.
+    let _ = keeping.await;
     // Sockets are told, and say goodbye.
     let _ = tokio::time::timeout(drain, hub.empty()).await;
     if let Some(consuming) = consuming {

@@ -207,6 +207,7 @@ fn configuration(port: u16, consul: u16, more: &[(&str, &str)]) -> String {
         section("index", ""),
         section("amqp", ""),
         section("events", ""),
+        section("bridges", ""),
         section("log", "level = \"debug\""),
         user("rig", ""),
         user("reader", "read_only = true"),

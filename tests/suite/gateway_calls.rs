@@ -18,7 +18,6 @@ scenarios!(
     applications_are_one_over_all_nodes,
     ids_of_the_clients_own_are_found_and_refused_twice,
     what_came_by_itself_is_found_by_asking,
-    a_bridge_does_not_take_calls_of_another_node,
     the_description_of_the_interface_names_the_gateway,
     asterisk_16_beside_22,
 );
@@ -302,23 +301,6 @@ fn what_came_by_itself_is_found_by_asking() {
     assert_eq!(site.ari().get("/channels/nobodys").status, 404);
     let told = site.ari().get("/channels/nobodys").body;
     assert_eq!(told, json!({"message": "Channel not found"}));
-}
-
-fn a_bridge_does_not_take_calls_of_another_node() {
-    let site = Site::shared();
-    let _app = site.app("span");
-    let (id, eid) = site.call("span");
-    let bridge = loop {
-        let bridge = site.ari().post("/bridges").ok();
-        if bridge["asterisk_id"] != eid {
-            break text(&bridge["id"]);
-        }
-        site.ari().delete(&format!("/bridges/{}", text(&bridge["id"]))).ok();
-    };
-    let refused = site.ari().post(&format!("/bridges/{bridge}/addChannel?channel={id}"));
-    assert_eq!(refused.status, 409, "{refused:?}");
-    site.ari().delete(&format!("/bridges/{bridge}")).ok();
-    site.ari().delete(&format!("/channels/{id}")).ok();
 }
 
 fn the_description_of_the_interface_names_the_gateway() {

@@ -7,7 +7,9 @@
 use std::sync::OnceLock;
 use std::thread;
 
-use rig::{Ari, AriEvents, Asterisk, Consul, Gateway, Proxy, Version, eventually, seconds};
+use rig::{
+    Ari, AriEvents, Asterisk, Builder, Consul, Gateway, Proxy, Version, eventually, seconds,
+};
 use serde_json::Value;
 
 use crate::fleet::{CONSUL, DISCOVERY, load, node};
@@ -21,9 +23,16 @@ pub(crate) struct Post {
 
 impl Post {
     pub(crate) fn start(version: Version, consul: &Consul) -> Self {
-        let asterisk = node(version, "", &quick(consul.port())).start();
+        Self::of(consul, node(version, "", &quick(consul.port())))
+    }
+
+    /// One of a node with more in it.
+    pub(crate) fn of(consul: &Consul, node: Builder) -> Self {
+        let asterisk = node.start();
         let proxy = Proxy::to(asterisk.http_port());
-        let conf = quick(consul.port()).discovery("meta_ari_port", &proxy.port().to_string());
+        let conf = quick(consul.port())
+            .discovery("meta_ari_port", &proxy.port().to_string())
+            .discovery("discovery_port", &asterisk.sip_port().to_string());
         asterisk.write_conf("consul.conf", &conf.text());
         load(&asterisk, CONSUL);
         load(&asterisk, DISCOVERY);
@@ -61,12 +70,19 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn start(versions: &[Version], more: &[(&str, &str)]) -> Self {
+        Self::of(versions, more, &Post::start)
+    }
+
+    /// One whose nodes are made so.
+    pub(crate) fn of(
+        versions: &[Version],
+        more: &[(&str, &str)],
+        post: &(dyn Fn(Version, &Consul) -> Post + Sync),
+    ) -> Self {
         let consul = Consul::start();
         let posts: Vec<Post> = thread::scope(|scope| {
-            let starting: Vec<_> = versions
-                .iter()
-                .map(|version| scope.spawn(|| Post::start(*version, &consul)))
-                .collect();
+            let starting: Vec<_> =
+                versions.iter().map(|version| scope.spawn(|| post(*version, &consul))).collect();
             starting.into_iter().map(|one| one.join().expect("a node")).collect()
         });
         let gateway = Gateway::start(consul.port(), more);

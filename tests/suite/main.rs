@@ -57,6 +57,7 @@ mod filtering;
 mod fleet;
 mod gate;
 mod gateway_access;
+mod gateway_bridges;
 mod gateway_calls;
 mod gateway_death;
 mod gateway_events;

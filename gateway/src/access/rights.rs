@@ -73,7 +73,7 @@ fn limited(person: &Person, request: &Request<'_>) -> Verdict {
             theirs.push((kind, first()));
             theirs.extend(also_named(operation, request.params));
         }
-        Does::Joins => {
+        Does::Joins | Does::Leaves => {
             theirs.push((Kind::Bridge, first()));
             theirs.extend(also_named(operation, request.params));
         }

@@ -7,8 +7,8 @@ use super::operation::{Makes, Merge};
 use super::{Does, Operation, Path};
 use crate::index::Kind::{self, Bridge, Channel, LiveRecording, Playback, StoredRecording};
 use Does::{
-    Claims, Creates, Events, Joins, Notifies, OfAny, OfNode, Owned, OwnedEnds, OwnedMakes, Reads,
-    Sends, Subscribes, Tells, ToEndpoint,
+    Claims, Creates, Events, Joins, Leaves, Notifies, OfAny, OfNode, Owned, OwnedEnds, OwnedMakes,
+    Reads, Sends, Subscribes, Tells, ToEndpoint,
 };
 use Merge::{Done, Infos, Lists, ListsByName, Objects};
 
@@ -55,7 +55,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
     op("GET", "bridges/{bridgeId}", 16, Owned(Bridge)),
     op("DELETE", "bridges/{bridgeId}", 16, OwnedEnds(Bridge)),
     op("POST", "bridges/{bridgeId}/addChannel", 16, Joins),
-    op("POST", "bridges/{bridgeId}/removeChannel", 16, Owned(Bridge)),
+    op("POST", "bridges/{bridgeId}/removeChannel", 16, Leaves),
     op("POST", "bridges/{bridgeId}/videoSource/{channelId}", 16, Owned(Bridge)),
     op("DELETE", "bridges/{bridgeId}/videoSource", 16, Owned(Bridge)),
     op("POST", "bridges/{bridgeId}/moh", 16, Owned(Bridge)),

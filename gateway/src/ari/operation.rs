@@ -38,8 +38,10 @@ pub(crate) enum Does {
     OwnedMakes(Kind, Makes),
     /// The same, and that resource ends.
     OwnedEnds(Kind),
-    /// Channels into a bridge: to the bridge's owner, who must be theirs too.
+    /// Channels into a bridge: to the bridge's owner, and to theirs.
     Joins,
+    /// Channels out of a bridge: to each one's own node, if the bridge is there too.
+    Leaves,
     /// To a chosen node, where something new comes of it.
     Creates(Makes),
     /// To all nodes, to be read.

@@ -59,6 +59,8 @@ pub(crate) enum Plan {
     One { slot: Slot, made: Option<Made>, ends: Option<(Kind, String)> },
     /// To these nodes, and their answers merged.
     Many { slots: Vec<Slot>, merge: Merge },
+    /// Channels of several nodes into a bridge, or out of it: each on its own node.
+    Span { home: Slot, parts: Vec<(Slot, Vec<String>)> },
     /// To each of these nodes with its own event sources.
     Spread(Vec<(Slot, Vec<String>)>),
     /// The event websocket.

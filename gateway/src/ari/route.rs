@@ -61,6 +61,8 @@ pub(crate) struct Known<'a> {
     pub whereabouts: &'a dyn Fn(Kind, &str) -> Whereabouts,
     /// Chooses the node of something new, for an application.
     pub choose: &'a dyn Fn(Option<&str>) -> Option<Slot>,
+    /// Whether a bridge may take channels of several nodes.
+    pub may_span: bool,
     /// The nodes that a question to all goes to.
     pub askable: &'a [Slot],
 }
@@ -117,7 +119,7 @@ fn find(request: &Request<'_>, known: &Known<'_>) -> Result<Plan, Way> {
         Does::Owned(kind) | Does::OwnedMakes(kind, _) | Does::OwnedEnds(kind) => {
             owner(known, kind, request.first()).map(one)
         }
-        Does::Joins => joins(request, known),
+        Does::Joins | Does::Leaves => joins(request, known),
         Does::Creates(makes) => create(request, known, makes),
         Does::Reads(merge) | Does::Tells(merge) => all(known, merge),
         Does::OfNode => match known.fleet.nodes.as_slice() {
@@ -225,17 +227,23 @@ fn all(known: &Known<'_>, merge: Merge) -> Result<Plan, Way> {
 
 fn joins(request: &Request<'_>, known: &Known<'_>) -> Result<Plan, Way> {
     let bridge = owner(known, Kind::Bridge, request.first())?;
+    let mut parts: BTreeMap<Slot, Vec<String>> = BTreeMap::new();
     for channel in request.params.all("channel") {
-        match (known.whereabouts)(Kind::Channel, &channel) {
-            Whereabouts::At(slot) if slot != bridge => {
+        let slot = match (known.whereabouts)(Kind::Channel, &channel) {
+            Whereabouts::At(slot) if slot != bridge && !known.may_span => {
                 return Err(spans(&channel, known, slot, bridge).into());
             }
+            Whereabouts::At(slot) => slot,
             Whereabouts::Unknown => return Err(Way::Ask(Kind::Channel, channel)),
             // The bridge's node will say that it does not know it.
-            _ => {}
-        }
+            Whereabouts::Nobody | Whereabouts::Unsure(_) => bridge,
+        };
+        parts.entry(slot).or_default().push(channel);
     }
-    Ok(one(bridge))
+    match parts.keys().all(|slot| *slot == bridge) {
+        true => Ok(one(bridge)),
+        false => Ok(Plan::Span { home: bridge, parts: parts.into_iter().collect() }),
+    }
 }
 
 fn spans(what: &str, known: &Known<'_>, there: Slot, here: Slot) -> Refusal {

@@ -8,6 +8,7 @@
 
 mod access;
 mod amqp;
+mod bridges;
 mod error;
 mod events;
 mod fleet;
@@ -23,6 +24,7 @@ use std::path::Path;
 
 pub(crate) use access::User;
 pub(crate) use amqp::{Amqp, Broker};
+pub(crate) use bridges::Bridges;
 pub(crate) use error::{ConfigError, Faults};
 pub(crate) use events::Events;
 pub(crate) use fleet::{Consul, Index, Nodes, Origin, Placement, Trust};
@@ -42,12 +44,13 @@ pub(crate) struct Config {
     /// Without it there are no events.
     pub amqp: Option<Amqp>,
     pub events: Events,
+    pub bridges: Bridges,
     pub log: Log,
     pub users: Vec<User>,
 }
 
-const SECTIONS: [&str; 9] =
-    ["http", "limits", "consul", "nodes", "index", "amqp", "events", "log", "user"];
+const SECTIONS: [&str; 10] =
+    ["http", "limits", "consul", "nodes", "index", "bridges", "amqp", "events", "log", "user"];
 
 /// Reads a file, with the process' environment over it.
 pub(crate) fn load(path: &Path) -> Result<Config, ConfigError> {
@@ -86,6 +89,8 @@ pub(crate) fn read(
     let amqp = Amqp::read(amqp, &mut faults);
     let events = section("events", &mut faults);
     let events = Events::read(events, &mut faults);
+    let bridges = section("bridges", &mut faults);
+    let bridges = Bridges::read(bridges, &mut faults);
     let log = section("log", &mut faults);
     let log = Log::read(log, &mut faults);
     let users = access::read(table.remove("user"), &mut faults);
@@ -95,5 +100,16 @@ pub(crate) fn read(
     for name in environment.unread(&SECTIONS) {
         faults.unknown_variable(&name);
     }
-    faults.into_result(Config { http, limits, consul, nodes, index, amqp, events, log, users })
+    faults.into_result(Config {
+        http,
+        limits,
+        consul,
+        nodes,
+        index,
+        bridges,
+        amqp,
+        events,
+        log,
+        users,
+    })
 }

@@ -53,6 +53,11 @@ async fn is_dead(gateway: &Gateway, member: &Member) -> bool {
     let question = Outgoing::get(target, gateway.config.nodes.question_timeout);
     match member.client.fetch(&question).await {
         Ok(_) | Err(NodeError::Busy | NodeError::Unaskable(_)) => false,
-        Err(NodeError::Unreachable(_) | NodeError::Silent | NodeError::Broken) => true,
+        Err(
+            NodeError::Unreachable(_)
+            | NodeError::Refused
+            | NodeError::Silent
+            | NodeError::Broken,
+        ) => true,
     }
 }

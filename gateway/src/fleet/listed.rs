@@ -17,6 +17,7 @@ pub(super) struct Listed {
     pub key: (String, String),
     pub eid: String,
     pub origin: Origin,
+    pub sip_port: u16,
     pub version: String,
     pub weight: u32,
     pub state: State,
@@ -54,6 +55,8 @@ struct ServiceEntry {
     id: String,
     #[serde(default)]
     address: String,
+    #[serde(default)]
+    port: i64,
     #[serde(default)]
     meta: Option<BTreeMap<String, String>>,
     #[serde(default)]
@@ -110,12 +113,18 @@ fn listed(entry: Entry) -> Result<Listed, String> {
     if host.is_empty() || !host.chars().all(is_name) {
         return Err(format!("its address is {host:?}"));
     }
+    // Kamailio dials it there too; a trunk may want another transport's.
+    let sip_port = match meta.remove("trunk_port") {
+        Some(port) => port.parse().map_err(|_| format!("its trunk_port is {port:?}"))?,
+        None => u16::try_from(entry.service.port).unwrap_or(0),
+    };
     let weights = entry.service.weights.unwrap_or(Weights { passing: 1, warning: 1 });
     let weight = if state == State::Warning { weights.warning } else { weights.passing };
     Ok(Listed {
         key: (entry.node.node, entry.service.id),
         eid,
         origin: Origin { is_https, host, port },
+        sip_port,
         version: meta.remove("version").unwrap_or_default(),
         weight: u32::try_from(weight.clamp(0, 65535)).unwrap_or(1),
         state,
@@ -150,7 +159,7 @@ pub(super) mod tests {
         json!({
             "Node": {"Node": "host", "Address": "10.0.0.1"},
             "Service": {
-                "ID": eid, "Address": "127.0.0.1",
+                "ID": eid, "Address": "127.0.0.1", "Port": 5060,
                 "Meta": {"eid": eid, "ari_port": port.to_string(), "ari_scheme": "http",
                          "version": "22.10.1"},
                 "Weights": {"Passing": 4, "Warning": 2},
@@ -205,6 +214,12 @@ pub(super) mod tests {
         assert!(with("/Service/Meta/ari_scheme", json!("ftp")).is_err());
         assert!(with("/Service/Address", json!("a b")).is_err());
         assert_eq!(with("/Service/Address", json!("")).unwrap().origin.host, "10.0.0.1");
+        assert!(
+            with("/Service/Meta", json!({"eid": "a", "ari_port": "1", "trunk_port": "x"})).is_err()
+        );
+        let meta = json!({"eid": "a", "ari_port": "1", "trunk_port": "5070"});
+        assert_eq!(with("/Service/Meta", meta).unwrap().sip_port, 5070);
+        assert_eq!(with("/Checks", json!([])).unwrap().sip_port, 5060);
         assert_eq!(with("/Service/Weights", json!(null)).unwrap().weight, 1);
         assert_eq!(with("/Checks", json!(null)).unwrap().state, State::Passing);
         assert!(read(b"null").is_err() && read(b"{}").is_err() && read(b"").is_err());

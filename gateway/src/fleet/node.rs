@@ -57,6 +57,8 @@ pub(crate) struct Node {
     pub eid: String,
     /// Where its ARI is.
     pub origin: Origin,
+    /// Where its SIP is, at the same host; 0 when it was not told.
+    pub sip_port: u16,
     /// Asterisk's version as its module told, may be empty.
     pub version: String,
     /// Its weight in the state it is in.

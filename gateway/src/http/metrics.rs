@@ -56,6 +56,7 @@ pub(crate) struct Metrics {
     pub sockets: Gauge,
     held: Gauge,
     broker: Gauge,
+    spans: Gauge,
 }
 
 /// From half a millisecond on, doubled.
@@ -81,6 +82,7 @@ impl Default for Metrics {
             sockets: Gauge::default(),
             held: Gauge::default(),
             broker: Gauge::default(),
+            spans: Gauge::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("requests", "Requests of clients", metrics.requests.clone());
@@ -91,6 +93,7 @@ impl Default for Metrics {
         registry.register("connections", "Clients' connections", metrics.connections.clone());
         registry.register("nodes", "Nodes by their state in Consul", metrics.states.clone());
         registry.register("index", "Resources whose node is known", metrics.index.clone());
+        registry.register("spans", "Bridges on several nodes", metrics.spans.clone());
         registry.register("consul_up", "Whether Consul answers", metrics.consul.clone());
         registry.register("events", "Events, by what became of them", metrics.events.clone());
         registry.register("event_sockets", "Event websockets", metrics.sockets.clone());
@@ -164,6 +167,7 @@ impl Metrics {
         let is_up = exchange.is_some_and(|one| *one.state.borrow() == BrokerState::Connected);
         self.broker.set(i64::from(is_up));
         self.held.set(i64::try_from(gateway.holdings.count()).unwrap_or(i64::MAX));
+        self.spans.set(i64::try_from(gateway.bridges.spans().count()).unwrap_or(i64::MAX));
         let mut text = String::new();
         // Writing into a text does not fail.
         let _ = encode(&mut text, &self.registry);

@@ -99,7 +99,7 @@ impl Client {
         };
         let answer = self.try_send(outgoing, permit).await;
         let failed = match &answer {
-            Err(NodeError::Unreachable(_) | NodeError::Silent) => {
+            Err(NodeError::Unreachable(_) | NodeError::Refused | NodeError::Silent) => {
                 u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1
             }
             _ => 0,
@@ -131,7 +131,10 @@ impl Client {
             }
         }
         let dialled = self.dialer.dial(&self.origin).await;
-        let sender = dialled.map_err(|error| NodeError::Unreachable(error.to_string()))?;
+        let sender = dialled.map_err(|error| match error.kind() {
+            std::io::ErrorKind::ConnectionRefused => NodeError::Refused,
+            _ => NodeError::Unreachable(error.to_string()),
+        })?;
         let mut connection = self.pool.opened(sender);
         match timeout(outgoing.timeout, connection.sender.send_request(request)).await {
             Ok(Ok(answer)) => Ok(self.answer(answer, connection, permit)),

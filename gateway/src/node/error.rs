@@ -8,6 +8,8 @@
 pub(crate) enum NodeError {
     #[error("cannot be reached: {0}")]
     Unreachable(String),
+    #[error("refuses connections")]
+    Refused,
     #[error("has no connection free")]
     Busy,
     #[error("did not answer in time")]
@@ -23,7 +25,7 @@ impl NodeError {
     pub(crate) fn may_have_happened(&self) -> bool {
         match self {
             Self::Silent | Self::Broken => true,
-            Self::Unreachable(_) | Self::Busy | Self::Unaskable(_) => false,
+            Self::Unreachable(_) | Self::Refused | Self::Busy | Self::Unaskable(_) => false,
         }
     }
 
@@ -31,6 +33,7 @@ impl NodeError {
     pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::Unreachable(_) => "unreachable",
+            Self::Refused => "unreachable",
             Self::Busy => "busy",
             Self::Silent => "silent",
             Self::Broken => "broken",

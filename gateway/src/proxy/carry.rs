@@ -10,11 +10,11 @@ use futures_util::future::join_all;
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
 use hyper::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
-use hyper::{Response, StatusCode};
+use hyper::{Method, Response, StatusCode};
 use serde::Deserialize;
 
 use super::belongs::Belongings;
-use super::merge::{Answer, merge};
+use super::merge::{Answer, Entry, merge};
 use super::reply::{self, Body, Reply, failure};
 use super::stamp::stamped;
 use super::{Gateway, Task};
@@ -22,6 +22,7 @@ use crate::access::{Verdict, judge};
 use crate::ari::{
     Answers, BodyKind, Does, Known, Made, Merge, Plan, Refusal, Whereabouts, encode, route,
 };
+use crate::bridges;
 use crate::fleet::Slot;
 use crate::index::{App, Kind};
 use crate::node::{Member, NodeBody, NodeError, Outgoing, Roster};
@@ -62,6 +63,11 @@ impl Gateway {
                 }
             }
         }
+        if task.operation.path == "bridges/{bridgeId}"
+            && let Some(reply) = self.of_span(task, &roster).await?
+        {
+            return Ok(reply);
+        }
         let mut answers = Answers::new();
         let mut offers = 0;
         let app = task.request().app().map(|app| self.index.app(&app));
@@ -94,6 +100,7 @@ impl Gateway {
                         other => return other.map_err(Into::into),
                     }
                 }
+                Plan::Span { home, parts } => return self.span(task, &roster, home, &parts).await,
                 Plan::Many { slots, merge } => {
                     return self.to_many(task, &roster, &slots, merge, is_filtered).await;
                 }
@@ -106,8 +113,61 @@ impl Gateway {
         }
     }
 
+    /// What is otherwise with a bridge that spans: all its members are shown, and all its parts end
+    /// before it does.
+    async fn of_span(&self, task: &Task, roster: &Roster) -> Result<Option<Reply>, Refusal> {
+        let spans = self.bridges.spans();
+        let Some(span) = spans.get(task.bridge()) else { return Ok(None) };
+        match task.method {
+            Method::GET => {
+                let told = self.whole_bridge(roster, task.bridge()).await;
+                Ok(told.map(|(eid, body)| {
+                    let body = stamped(&body, &eid).map_or(body, Bytes::from);
+                    let mut reply = reply::json(StatusCode::OK, body);
+                    if let Ok(value) = HeaderValue::from_str(&eid) {
+                        reply.headers_mut().insert(NODE.clone(), value);
+                    }
+                    reply
+                }))
+            }
+            Method::DELETE if task.node.as_ref().is_none_or(|node| *node == span.home) => {
+                self.dissolve(roster, task.bridge()).await?;
+                Ok(None)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn span(
+        &self,
+        task: &Task,
+        roster: &Roster,
+        home: Slot,
+        parts: &[(Slot, Vec<String>)],
+    ) -> Result<Reply, Refusal> {
+        match task.operation.does {
+            Does::Joins => self.join(task, roster, home, parts).await,
+            _ if self.bridges.spans().get(task.bridge()).is_some() => {
+                self.leave(task, roster, home, parts).await
+            }
+            // The bridge's node says that they are not in it.
+            _ => {
+                let sent = self.to_one(task, roster, home, None, None, None).await;
+                sent.map_err(Into::into)
+            }
+        }
+    }
+
     fn plan(&self, task: &Task, roster: &Roster, answers: &Answers) -> Plan {
+        let spans = self.bridges.spans();
         let whereabouts = |kind: Kind, id: &str| {
+            if kind == Kind::Channel && spans.is_leg(id) {
+                return Whereabouts::Nobody;
+            }
+            let span = spans.get(id).filter(|_| kind == Kind::Bridge);
+            if let Some(home) = span.and_then(|span| roster.fleet.by_eid(&span.home)) {
+                return Whereabouts::At(home.slot);
+            }
             if let Some(found) = answers.get(&(kind, id.to_owned())) {
                 return found.clone();
             }
@@ -124,6 +184,7 @@ impl Gateway {
             fleet: &roster.fleet,
             whereabouts: &whereabouts,
             choose: &|app| self.choose(roster, app),
+            may_span: self.config.bridges.span,
             askable: &askable,
         };
         route(&task.request(), &known)
@@ -217,6 +278,10 @@ impl Gateway {
         let body = if head.status.is_success() && is_json && is_small {
             let read = body.collect().await;
             let read = read.map_err(|_| Missed::of(member, &NodeError::Broken, false))?.to_bytes();
+            if made.is_none() && self.bridges.is_leg(&read) {
+                let refusal = Refusal::not_found(Kind::Channel.not_found());
+                return Err(Missed { refusal, sent: true });
+            }
             if let Some(made) = made {
                 self.learn_made(member, &made, &read, app);
             }
@@ -299,7 +364,11 @@ impl Gateway {
             "bridges" => Some(Kind::Bridge),
             _ => None,
         };
-        let shows = |eid: &str, id: &str| match (&shown, kind) {
+        let (spans, area) = (self.bridges.spans(), task.operation.area());
+        if task.operation.path == "bridges" {
+            bridges::unite(&spans, &mut answers);
+        }
+        let shows_id = |eid: &str, id: &str| match (&shown, kind) {
             (None, _) => true,
             (Some(_), None) => task.person.has_app(id),
             (Some(shown), Some(kind)) => {
@@ -311,12 +380,15 @@ impl Gateway {
                     || known.is_some_and(|app| task.person.has_app(&app))
             }
         };
+        let shows = |eid: &str, entry: &Entry<'_>| {
+            !self.bridges.hides(&spans, area, eid, entry)
+                && entry.id.as_deref().is_none_or(|id| shows_id(eid, id))
+        };
         let (status, body) = merge(how, &answers, &shows);
-        let mut reply = reply::json(status, body);
-        if status == StatusCode::NO_CONTENT {
-            reply = Response::new(Body::Ours(Bytes::new().into()));
-            *reply.status_mut() = status;
-        }
+        let mut reply = match status {
+            StatusCode::NO_CONTENT => reply::empty(status),
+            _ => reply::json(status, body),
+        };
         let mut names: Vec<&str> =
             missing.iter().map(|(member, _)| member.node.eid.as_str()).collect();
         let failed = answers.iter().filter(|answer| answer.status.is_server_error());
@@ -404,7 +476,8 @@ impl Gateway {
         answer
     }
 
-    async fn fetch(
+    /// The whole answer of a node, counted.
+    pub(crate) async fn fetch(
         &self,
         member: &Member,
         outgoing: &Outgoing,
@@ -430,6 +503,11 @@ fn target(task: &Task) -> String {
         }
     }
     target
+}
+
+/// Why a node gave no answer to what may have changed something.
+pub(crate) fn failed(member: &Member, error: &NodeError) -> Refusal {
+    Missed::of(member, error, false).refusal
 }
 
 /// No answer of a node.

@@ -13,6 +13,7 @@ use tokio::sync::{Notify, Semaphore};
 use super::place::{Candidate, place};
 use crate::access::Users;
 use crate::amqp::Exchange;
+use crate::bridges::Bridges;
 use crate::config::Config;
 use crate::fleet::{Slot, Watch};
 use crate::holdings::Holdings;
@@ -28,8 +29,8 @@ pub(crate) struct Gateway {
     pub index: Index,
     pub roster: ArcSwap<Roster>,
     pub watch: Watch,
-    #[allow(dead_code)]
     pub peers: Peers,
+    pub bridges: Bridges,
     pub metrics: Metrics,
     pub began: Instant,
     /// None without a broker: then nothing of what follows is used.
@@ -55,6 +56,7 @@ impl Gateway {
             index: Index::default(),
             roster: ArcSwap::default(),
             watch,
+            bridges: Bridges::new(&config.bridges, &peers),
             peers,
             metrics: Metrics::default(),
             began: Instant::now(),
@@ -90,7 +92,7 @@ impl Gateway {
         place(self.config.nodes.placement, &candidates, app, turn)
     }
 
-    pub(super) fn roster(&self) -> Arc<Roster> {
+    pub(crate) fn roster(&self) -> Arc<Roster> {
         self.roster.load_full()
     }
 }

@@ -3,6 +3,8 @@
 
 //! One answer from several nodes' answers: pure functions of the bodies.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use hyper::StatusCode;
 use serde::Deserialize;
@@ -14,16 +16,29 @@ use crate::ari::Merge;
 
 /// A node's whole answer.
 #[derive(Debug, Clone)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     pub eid: String,
     pub status: StatusCode,
     pub body: Bytes,
 }
 
-/// What a user gets to see of a list.
-pub(super) type Shows<'a> = &'a dyn Fn(&str, &str) -> bool;
+/// What an entry of a list is known by.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Entry<'a> {
+    #[serde(borrow, default)]
+    pub id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub name: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub technology: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub resource: Option<Cow<'a, str>>,
+}
 
-/// Merges at least one answer. `shows` is asked for the node and the id (or name) of each object.
+/// What a user gets to see of a list, by the node and the entry.
+pub(super) type Shows<'a> = &'a dyn Fn(&str, &Entry<'_>) -> bool;
+
+/// Merges at least one answer. `shows` is asked for each object of a list.
 pub(super) fn merge(how: Merge, answers: &[Answer], shows: Shows<'_>) -> (StatusCode, Bytes) {
     let fine: Vec<&Answer> = answers.iter().filter(|answer| answer.status.is_success()).collect();
     let Some(first) = fine.first() else {
@@ -51,18 +66,12 @@ fn text(value: Value) -> Bytes {
 
 /// Each object keeps its bytes.
 fn lists(answers: &[&Answer], shows: Shows<'_>) -> Bytes {
-    #[derive(Deserialize)]
-    struct Named<'a> {
-        #[serde(borrow, default)]
-        id: Option<std::borrow::Cow<'a, str>>,
-    }
     let mut merged = vec![b'['];
     for answer in answers {
         let Ok(list) = serde_json::from_slice::<Vec<&RawValue>>(&answer.body) else { continue };
         for entry in list {
-            let named: Result<Named<'_>, _> = serde_json::from_str(entry.get());
-            let id = named.ok().and_then(|named| named.id);
-            if id.is_some_and(|id| !shows(&answer.eid, &id)) {
+            let known: Entry<'_> = serde_json::from_str(entry.get()).unwrap_or_default();
+            if !shows(&answer.eid, &known) {
                 continue;
             }
             if merged.len() > 1 {
@@ -88,7 +97,8 @@ fn lists_by_name(answers: &[&Answer], key: &str, shows: Shows<'_>) -> Bytes {
             let Some(name) = object.get(key).and_then(Value::as_str).map(str::to_owned) else {
                 continue;
             };
-            if !shows(&answer.eid, &name) {
+            let named = || Some(Cow::Borrowed(name.as_str()));
+            if !shows(&answer.eid, &Entry { id: named(), name: named(), ..Entry::default() }) {
                 continue;
             }
             match merged.iter_mut().find(|(known, _)| *known == name) {
@@ -232,7 +242,8 @@ mod tests {
     fn what_is_not_shown_is_left_out() {
         let of =
             answers(&[("a", 200, r#"[{"id":"1"},{"id":"2"}]"#), ("b", 200, r#"[{"id":"1"}]"#)]);
-        let (_, body) = merge(Merge::Lists, &of, &|eid, id| eid == "a" && id == "1");
+        let (_, body) =
+            merge(Merge::Lists, &of, &|eid, entry| eid == "a" && entry.id.as_deref() == Some("1"));
         let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(body, json!([{"asterisk_id": "a", "id": "1"}]));
     }

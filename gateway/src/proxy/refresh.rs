@@ -65,6 +65,9 @@ pub(crate) async fn refresh(
             seen.entry(node.slot).or_default().was_up = node.state.is_up();
         }
         if *consul.borrow_and_update() == crate::fleet::ConsulState::Answers {
+            if !*ready.borrow() {
+                gateway.bridges.wait_read().await;
+            }
             // Told once; nobody listens any more when the process ends.
             let _ = ready.send(true);
         }
@@ -125,7 +128,11 @@ async fn read(gateway: &Gateway, member: &Member, mut seen: Seen) -> Seen {
         let Some((body, ids)) = body.and_then(|body| ids(&body).map(|ids| (body, ids))) else {
             return seen;
         };
+        let spans = gateway.bridges.spans();
         for id in &ids {
+            if kind == Kind::Bridge && spans.is_part(id, eid) {
+                continue;
+            }
             gateway.index.learn(kind, id, slot, None);
         }
         gateway.index.end_read(&read, slot, &[kind]);

@@ -70,8 +70,16 @@ pub(crate) fn text(
     reply
 }
 
-pub(super) fn json(status: StatusCode, body: impl Into<Bytes>) -> Reply {
+/// One of JSON.
+pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Reply {
     text(status, "application/json", body)
+}
+
+/// One without a body.
+pub(crate) fn empty(status: StatusCode) -> Reply {
+    let mut reply = Response::new(Body::Ours(Bytes::new().into()));
+    *reply.status_mut() = status;
+    reply
 }
 
 /// `{"message":"…"}`, as ARI's errors are.

@@ -53,6 +53,11 @@ impl From<Refusal> for Unread {
 }
 
 impl Task {
+    /// The bridge that the path names.
+    pub(crate) fn bridge(&self) -> &str {
+        self.names.first().map_or("", |(_, value)| value.as_str())
+    }
+
     /// Finds the operation.
     pub(crate) fn find(method: &Method, path: &str) -> Result<Sought, Unread> {
         match find(method.as_str(), &Path::parse(path)?) {

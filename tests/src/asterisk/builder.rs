@@ -119,6 +119,26 @@ impl Builder {
         self
     }
 
+    /// What a node needs for calls to and from others, as a site takes it from `deploy/asterisk`.
+    ///
+    /// # Panics
+    ///
+    /// When it is not there.
+    #[track_caller]
+    pub fn trunk(self, password: &str) -> Self {
+        let text = |name: &str| {
+            let file = checkout().join("deploy/asterisk").join(name);
+            let text = fs::read_to_string(&file);
+            text.unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+        };
+        let pjsip = text("pjsip_gateway.conf");
+        assert!(pjsip.contains("CHANGE-ME"), "no place for a password");
+        self.append("pjsip.conf", &pjsip.replace("CHANGE-ME", password))
+            .append("extensions.conf", &text("extensions_gateway.conf"))
+            .load("res_pjsip_authenticator_digest")
+            .load("res_pjsip_outbound_authenticator_digest")
+    }
+
     /// Another entity id than the rig's (a MAC address).
     pub fn entity_id(mut self, id: &str) -> Self {
         id.clone_into(&mut self.entity_id);

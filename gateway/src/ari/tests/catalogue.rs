@@ -61,7 +61,7 @@ fn the_parameters_that_decide_are_asterisks() {
             let key = (operation.method.to_owned(), operation.path.to_owned());
             let decides = match operation.does {
                 Does::Creates(makes) | Does::OwnedMakes(_, makes) => makes.id,
-                Does::Joins => "channel",
+                Does::Joins | Does::Leaves => "channel",
                 Does::Subscribes => "eventSource",
                 Does::Notifies => "source",
                 Does::Claims => "channelId",

@@ -22,6 +22,7 @@ fn fleet(count: u32) -> Fleet {
             slot: Slot(number),
             eid: format!("node-{number}"),
             origin: Origin { is_https: false, host: "h".into(), port: 1 },
+            sip_port: 0,
             version: String::new(),
             weight: 1,
             state: State::Passing,
@@ -33,7 +34,7 @@ fn fleet(count: u32) -> Fleet {
 /// The parameters that an operation wants, each naming something else.
 fn query(operation: &Operation) -> &'static str {
     match operation.does {
-        Does::Joins => "channel=chan",
+        Does::Joins | Does::Leaves => "channel=chan",
         Does::Subscribes => "eventSource=channel:chan",
         Does::Notifies => "source=channel:chan",
         Does::Claims => "channelId=chan",
@@ -52,6 +53,7 @@ fn names(operation: &'static Operation) -> Vec<(&'static str, String)> {
 struct Scene {
     fleet: Fleet,
     askable: Vec<Slot>,
+    may_span: bool,
     node: Option<&'static str>,
     query: String,
     chosen: Option<Slot>,
@@ -62,6 +64,7 @@ impl Scene {
         Self {
             fleet: fleet(3),
             askable: vec![A, B, C],
+            may_span: true,
             node: None,
             query: query.into(),
             chosen: Some(C),
@@ -81,6 +84,7 @@ impl Scene {
             fleet: &self.fleet,
             whereabouts: &whereabouts,
             choose: &|_| self.chosen,
+            may_span: self.may_span,
             askable: &self.askable,
         };
         route(&request, &known)
@@ -98,7 +102,7 @@ fn decides(operation: &'static Operation) -> Option<(Kind, String)> {
         Does::Owned(kind) | Does::OwnedMakes(kind, _) | Does::OwnedEnds(kind) => {
             Some((kind, first.unwrap()))
         }
-        Does::Joins => Some((Kind::Bridge, first.unwrap())),
+        Does::Joins | Does::Leaves => Some((Kind::Bridge, first.unwrap())),
         Does::Subscribes | Does::Notifies | Does::Claims => {
             Some((Kind::Channel, "chan".to_owned()))
         }
@@ -223,6 +227,7 @@ fn an_id_in_the_body_is_the_one() {
             fleet: &fleet,
             whereabouts: &|_, _| Whereabouts::Nobody,
             choose: &|_| Some(A),
+            may_span: true,
             askable: &[A],
         };
         route(&request, &known)
@@ -312,9 +317,19 @@ fn without_a_node_nothing_goes() {
 }
 
 #[test]
-fn a_bridge_does_not_span_nodes_yet() {
+fn a_bridge_spans_nodes_where_it_may() {
     let join = operation("POST", "bridges/{bridgeId}/addChannel");
-    let scene = Scene::new("channel=here,there");
+    let leave = operation("POST", "bridges/{bridgeId}/removeChannel");
+    let mut scene = Scene::new("channel=here,there,also");
+    let at = |id: &str| if id == "there" { Whereabouts::At(B) } else { Whereabouts::At(A) };
+    let wanted = Plan::Span {
+        home: A,
+        parts: vec![(A, vec!["here".into(), "also".into()]), (B, vec!["there".into()])],
+    };
+    for operation in [join, leave] {
+        assert_eq!(scene.route(operation, |_, id| at(id)), wanted);
+    }
+    scene.may_span = false;
     let place = |there: Whereabouts| {
         scene.route(join, |_, id| if id == "there" { there.clone() } else { Whereabouts::At(A) })
     };
@@ -325,7 +340,6 @@ fn a_bridge_does_not_span_nodes_yet() {
     // The node says what it thinks of a channel that nobody has.
     assert_eq!(slot_of(&place(Whereabouts::Nobody)), A);
     assert_eq!(place(Whereabouts::Unknown), Plan::Ask(Kind::Channel, "there".into()));
-    let leave = operation("POST", "bridges/{bridgeId}/removeChannel");
     assert_eq!(slot_of(&scene.route(leave, |_, _| Whereabouts::At(A))), A);
 }
 

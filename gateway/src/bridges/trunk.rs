@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! The call between a part of a bridge and its home.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use hyper::StatusCode;
+use tokio::time::{sleep, timeout};
+
+use super::node::At;
+use super::span::Trunk;
+use super::trouble::Trouble;
+use crate::consul::Fault;
+use crate::proxy::Gateway;
+
+/// Between two looks at what takes some time.
+const LOOK: Duration = Duration::from_millis(25);
+/// What the application wants to hear of: next to nothing, for nobody listens.
+const APP_VALUE: &str = r#"{"events":{"allowed":[{"type":"ApplicationReplaced"}]}}"#;
+/// Where its key is.
+const APP_KEY: &str = "applications/_gateway";
+
+impl Gateway {
+    /// Puts the application of trunk legs into Consul, for all nodes to make it.
+    pub(super) async fn offer_app(&self) -> Result<(), Fault> {
+        self.peers.put_if(APP_KEY, APP_VALUE.as_bytes(), 0).await.map(drop)
+    }
+
+    /// Makes the bridge at the part, and calls home. The channel at home.
+    pub(super) async fn connect(
+        &self,
+        home: At<'_>,
+        part: At<'_>,
+        (id, name): (&str, &str),
+        trunk: &Trunk,
+    ) -> Result<String, Trouble> {
+        let within = self.config.bridges.trunk_timeout;
+        let none = || Trouble::NoTrunk(part.eid().to_owned(), home.eid().to_owned());
+        let connecting = async {
+            for node in [home, part] {
+                self.wait_for_app(node).await?;
+            }
+            part.make(id, name).await?;
+            let endpoint = &self.config.bridges.trunk_endpoint;
+            let endpoint = format!("PJSIP/{endpoint}/sip:{}@{}", trunk.token, home.sip()?);
+            part.call(&trunk.near(), &endpoint, within).await?;
+            let spans = self.bridges.spans();
+            let mut looked = HashSet::new();
+            loop {
+                for leg in home.legs().await?.unwrap_or_default() {
+                    if !spans.is_leg(&leg)
+                        && looked.insert(leg.clone())
+                        && home.extension_of(&leg).await?.as_ref() == Some(&trunk.token)
+                    {
+                        return Ok(leg);
+                    }
+                }
+                if !part.has_channel(&trunk.near()).await? {
+                    return Err(none());
+                }
+                sleep(LOOK).await;
+            }
+        };
+        timeout(within, connecting).await.unwrap_or_else(|_| Err(none()))
+    }
+
+    /// Puts both ends of a trunk into the bridge.
+    pub(super) async fn join_ends(
+        &self,
+        home: At<'_>,
+        part: At<'_>,
+        id: &str,
+        (near, far): (&str, &str),
+    ) -> Result<(), Trouble> {
+        let within = self.config.bridges.trunk_timeout;
+        let joining = async {
+            for (node, leg) in [(home, far), (part, near)] {
+                loop {
+                    match node.add(id, leg).await? {
+                        status if status.is_success() => break,
+                        // It is up, and on its way into the application.
+                        StatusCode::UNPROCESSABLE_ENTITY => sleep(LOOK).await,
+                        other => {
+                            let eid = node.eid().to_owned();
+                            return Err(Trouble::Said(
+                                eid,
+                                other.as_u16(),
+                                "addChannel of a trunk",
+                            ));
+                        }
+                    }
+                }
+            }
+            Ok(())
+        };
+        let none = || Trouble::NoTrunk(part.eid().to_owned(), home.eid().to_owned());
+        timeout(within, joining).await.unwrap_or_else(|_| Err(none()))
+    }
+
+    async fn wait_for_app(&self, node: At<'_>) -> Result<(), Trouble> {
+        if node.legs().await?.is_some() {
+            return Ok(());
+        }
+        self.offer_app().await?;
+        let waiting = async {
+            while node.legs().await?.is_none() {
+                sleep(LOOK).await;
+            }
+            Ok(())
+        };
+        let limit = self.config.bridges.trunk_timeout / 2;
+        timeout(limit, waiting).await.unwrap_or_else(|_| Err(Trouble::NoApp(node.eid().to_owned())))
+    }
+}
