@@ -17,6 +17,7 @@ pub(super) struct Listed {
     pub key: (String, String),
     pub eid: String,
     pub origin: Origin,
+    pub sip_port: u16,
     pub version: String,
     pub weight: u32,
     pub state: State,
@@ -54,6 +55,8 @@ struct ServiceEntry {
     id: String,
     #[serde(default)]
     address: String,
+    #[serde(default)]
+    port: i64,
     #[serde(default)]
     meta: Option<BTreeMap<String, String>>,
     #[serde(default)]
@@ -110,12 +113,19 @@ fn listed(entry: Entry) -> Result<Listed, String> {
     if host.is_empty() || !host.chars().all(is_name) {
         return Err(format!("its address is {host:?}"));
     }
+    let sip_port = match u16::try_from(entry.service.port) {
+        // It was registered without one.
+        Ok(0) => 5060,
+        Ok(port) => port,
+        Err(_) => return Err(format!("its port is {}", entry.service.port)),
+    };
     let weights = entry.service.weights.unwrap_or(Weights { passing: 1, warning: 1 });
     let weight = if state == State::Warning { weights.warning } else { weights.passing };
     Ok(Listed {
         key: (entry.node.node, entry.service.id),
         eid,
         origin: Origin { is_https, host, port },
+        sip_port,
         version: meta.remove("version").unwrap_or_default(),
         weight: u32::try_from(weight.clamp(0, 65535)).unwrap_or(1),
         state,
@@ -206,6 +216,14 @@ pub(super) mod tests {
         assert!(with("/Service/Address", json!("a b")).is_err());
         assert_eq!(with("/Service/Address", json!("")).unwrap().origin.host, "10.0.0.1");
         assert_eq!(with("/Service/Weights", json!(null)).unwrap().weight, 1);
+        assert_eq!(one(service("a", 1, &[])).unwrap().sip_port, 5060);
+        let with_port = |port: i64| {
+            let mut service = service("a", 1, &[]);
+            service["Service"]["Port"] = json!(port);
+            one(service).map(|listed| listed.sip_port)
+        };
+        assert_eq!(with_port(5070), Ok(5070));
+        assert!(with_port(65536).is_err() && with_port(-1).is_err());
         assert_eq!(with("/Checks", json!(null)).unwrap().state, State::Passing);
         assert!(read(b"null").is_err() && read(b"{}").is_err() && read(b"").is_err());
     }
