@@ -64,6 +64,7 @@ mod gateway_performance;
 mod gateway_process;
 mod gateway_routing;
 mod gateway_tls;
+mod kamailio;
 mod life;
 mod maintenance;
 mod manager_events;
