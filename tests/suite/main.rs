@@ -47,6 +47,7 @@ mod consul_queries;
 mod consul_stop;
 mod consul_tls;
 mod contract;
+mod deployed;
 mod discovery;
 mod discovery_health;
 mod documentation;

@@ -11,19 +11,19 @@ use std::path::{Path, PathBuf};
 /// Kamailio, another user, reads it; there is nothing secret in it.
 const MODE: u32 = 0o644;
 
-/// Makes an empty list where there is none, without which Kamailio does not start. One that is
-/// there stays as it is. Fails where none could be written later.
-pub(super) fn ensure(path: &Path) -> Result<(), String> {
+/// The list as it is. Where there is none an empty one is made, without which Kamailio does not
+/// start. Fails where none could be written later.
+pub(super) fn ensure(path: &Path) -> Result<String, String> {
     let probe = beside(path);
-    let made = open(&probe).and_then(|file| {
+    let found = open(&probe).and_then(|file| {
         drop(file);
         fs::remove_file(&probe)?;
-        match path.try_exists()? {
-            true => Ok(()),
-            false => replace(path, "# Nothing is known of the nodes yet.\n"),
+        if !path.try_exists()? {
+            replace(path, "# Nothing is known of the nodes yet.\n")?;
         }
+        fs::read_to_string(path)
     });
-    made.map_err(|error| fault(path, &error))
+    found.map_err(|error| fault(path, &error))
 }
 
 /// Replaces the list, unless it says the same already.
@@ -77,7 +77,7 @@ pub(super) mod tests {
         ensure(&path).unwrap();
         assert!(fs::read_to_string(&path).unwrap().starts_with('#'));
         write(&path, "one\n").unwrap();
-        ensure(&path).unwrap();
+        assert_eq!(ensure(&path).unwrap(), "one\n");
         assert_eq!(fs::read_to_string(&path).unwrap(), "one\n");
         let before = fs::metadata(&path).unwrap();
         assert_eq!(before.permissions().mode() & 0o777, MODE);

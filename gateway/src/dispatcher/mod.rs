@@ -12,7 +12,7 @@ mod kamailio;
 mod roll;
 mod shares;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
@@ -36,12 +36,12 @@ enum Fault {
 /// Runs until it is told to end. The list stays as it is then.
 pub(crate) async fn run(config: DispatcherConfig) -> Result<(), String> {
     let DispatcherConfig { dispatcher, consul, .. } = config;
-    file::ensure(&dispatcher.list)?;
+    let before = file::ensure(&dispatcher.list)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
+    let mut roll = Roll::new(dispatcher.transport, &before, consul.forget_after);
     let mut watch = Watch::start(consul)?;
     let mut desk = Desk { settings: dispatcher, text: None, fault: None, pause: Duration::ZERO };
-    let mut roll = Roll::new(desk.settings.transport);
     tracing::info!("keeping {}", desk.settings.list.display());
     loop {
         tokio::select! {
@@ -51,7 +51,7 @@ pub(crate) async fn run(config: DispatcherConfig) -> Result<(), String> {
                 // Its task holds the other end for as long as this one is held.
                 changed.map_err(|error| error.to_string())?;
                 let fleet = watch.fleet.borrow_and_update().clone();
-                desk.take(roll.take(&fleet));
+                desk.take(roll.take(&fleet, Instant::now()));
             }
             () = desk.deliver(), if desk.text.is_some() => {}
         }

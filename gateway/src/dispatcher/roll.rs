@@ -4,15 +4,19 @@
 //! The list's text, from the fleet as it is and as it was.
 //!
 //! A node that is passing or warning takes new calls, and no other. Nodes that leave Consul one by one
-//! leave the list. That all of them leave at once says something of Consul and nothing of them (an
-//! agent that was wiped, a service that was renamed): then the list stays, however long that lasts;
+//! take none from then on. That all of them leave at once says something of Consul and nothing of them
+//! (an agent that was wiped, a service that was renamed): then the list stays, however long that lasts;
 //! and when the first come back, those that are still missing keep their places until they come back
-//! too, or are forgotten (`[consul] forget_after`). A list without destinations is written only when
-//! Consul says of nodes it knows that none takes calls.
+//! too, or are forgotten. A list without destinations is written only when Consul says of nodes it
+//! knows that none takes calls.
+//!
+//! Calls live on a node that has left, so it is known until it is forgotten (`[consul] forget_after`);
+//! one that an earlier process has known, as long from the first look at the fleet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::shares::{PLACES, shares};
 use crate::config::Transport;
@@ -22,6 +26,7 @@ const HEAD: &str = "\
     # Kamailio's destinations, kept by `gateway dispatcher` as Consul has the nodes: what is changed\n\
     # here is lost. Set 1 takes new calls; of each hundred, a node gets as many as its rweight says.\n\
     # Set 2 is all nodes: requests within the calls they have still go to them.\n";
+const KNOWN: &str = "2 ";
 
 /// What comes of a look at the fleet.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,15 +44,29 @@ pub(super) struct Roll {
     last: BTreeMap<String, Arc<Node>>,
     /// Those of them that are still missing.
     held: BTreeMap<String, Arc<Node>>,
+    inherited: BTreeSet<String>,
+    /// How long those are kept, from the first fleet.
+    forget_after: Duration,
+    first: Option<Instant>,
     told: Option<String>,
 }
 
 impl Roll {
-    pub(super) fn new(transport: Transport) -> Self {
-        Self { transport, last: BTreeMap::new(), held: BTreeMap::new(), told: None }
+    /// `before` is the list as it was found.
+    pub(super) fn new(transport: Transport, before: &str, forget_after: Duration) -> Self {
+        let known = before.lines().filter_map(|line| line.strip_prefix(KNOWN));
+        Self {
+            transport,
+            last: BTreeMap::new(),
+            held: BTreeMap::new(),
+            inherited: known.map(str::to_owned).collect(),
+            forget_after,
+            first: None,
+            told: None,
+        }
     }
 
-    pub(super) fn take(&mut self, fleet: &Fleet) -> Outcome {
+    pub(super) fn take(&mut self, fleet: &Fleet, now: Instant) -> Outcome {
         let is_there = |node: &&Arc<Node>| node.state != State::Gone;
         let there = fleet.nodes.iter().filter(is_there);
         let there: BTreeMap<String, Arc<Node>> =
@@ -58,8 +77,12 @@ impl Roll {
             return Outcome { text: None, told: self.tell(Some(word)) };
         }
         self.held.retain(|eid, _| fleet.by_eid(eid).is_some_and(|node| node.state == State::Gone));
+        if now.duration_since(*self.first.get_or_insert(now)) >= self.forget_after {
+            self.inherited.clear();
+        }
         self.last.clone_from(&there);
-        let mut nodes = there;
+        let every = fleet.nodes.iter().map(|node| (node.eid.clone(), Arc::clone(node)));
+        let mut nodes: BTreeMap<String, Arc<Node>> = every.collect();
         nodes.extend(self.held.iter().map(|(eid, node)| (eid.clone(), Arc::clone(node))));
         let mut taking: Vec<&Node> = nodes.values().map(Arc::as_ref).filter(takes_calls).collect();
         let count = taking.len();
@@ -86,9 +109,14 @@ impl Roll {
             // Flag 8 has it asked by OPTIONS. Writing to a text does not fail.
             let _ = writeln!(text, "1 {} 8 0 rweight={share}", self.address(node));
         }
+        let mut known = BTreeSet::new();
         for node in nodes.values() {
-            let _ = writeln!(text, "# {} {}", node.eid, node.state.word());
-            let _ = writeln!(text, "2 {}", self.address(node));
+            let address = self.address(node);
+            let _ = writeln!(text, "# {} {}\n{KNOWN}{address}", node.eid, node.state.word());
+            known.insert(address);
+        }
+        for address in self.inherited.difference(&known) {
+            let _ = writeln!(text, "# known before\n{KNOWN}{address}");
         }
         text
     }
@@ -144,8 +172,16 @@ mod tests {
         text.lines().filter(|line| line.starts_with("2 ")).count()
     }
 
+    const MINUTE: Duration = Duration::from_secs(60);
+
     fn roll() -> Roll {
-        Roll::new(Transport::Udp)
+        Roll::new(Transport::Udp, "", MINUTE)
+    }
+
+    impl Roll {
+        fn see(&mut self, fleet: &Fleet) -> Outcome {
+            self.take(fleet, Instant::now())
+        }
     }
 
     use State::{Critical, Gone, Maintenance, Passing, Warning};
@@ -160,7 +196,7 @@ mod tests {
             node("e", Warning, 0),
         ];
         let fleet = Fleet { nodes: nodes.to_vec() };
-        let text = roll().take(&fleet).text.unwrap();
+        let text = roll().see(&fleet).text.unwrap();
         let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
         assert_eq!(
             lines,
@@ -183,59 +219,75 @@ mod tests {
         "2001:db8::7".clone_into(&mut six.origin.host);
         six.sip_port = 5062;
         let fleet = Fleet { nodes: vec![Arc::new(six)] };
-        let of = |transport| Roll::new(transport).take(&fleet).text.unwrap();
+        let of = |transport| Roll::new(transport, "", MINUTE).see(&fleet).text.unwrap();
         assert!(of(Transport::Udp).contains("\n1 sip:[2001:db8::7]:5062 8 0 rweight=100\n"));
         assert!(of(Transport::Tls).contains("\n2 sip:[2001:db8::7]:5062;transport=tls\n"));
     }
 
     #[test]
-    fn a_node_that_leaves_alone_leaves_the_list() {
+    fn a_node_that_leaves_alone_takes_no_calls_and_is_known_until_it_is_forgotten() {
         let mut roll = roll();
-        roll.take(&fleet(&[("a", Passing), ("b", Passing)]));
-        let text = roll.take(&fleet(&[("a", Passing), ("b", Gone)])).text.unwrap();
+        roll.see(&fleet(&[("a", Passing), ("b", Passing)]));
+        let text = roll.see(&fleet(&[("a", Passing), ("b", Gone)])).text.unwrap();
+        assert_eq!((taking(&text), known(&text)), (vec!["a"], 2));
+        let text = roll.see(&fleet(&[("a", Passing)])).text.unwrap();
         assert_eq!((taking(&text), known(&text)), (vec!["a"], 1));
+    }
+
+    #[test]
+    fn whom_an_earlier_process_knew_is_known_for_a_time() {
+        let before = roll().see(&fleet(&[("a", Passing), ("b", Passing)])).text.unwrap();
+        let mut roll = Roll::new(Transport::Udp, &before, MINUTE);
+        let now = Instant::now();
+        assert_eq!(roll.take(&Fleet::default(), now).text, None);
+        let one = fleet(&[("a", Passing)]);
+        let later = now + MINUTE;
+        for (when, wanted) in [(later, 2), (later + MINUTE / 2, 2), (later + MINUTE, 1)] {
+            let text = roll.take(&one, when).text.unwrap();
+            assert_eq!((taking(&text), known(&text)), (vec!["a"], wanted));
+        }
     }
 
     #[test]
     fn when_all_leave_at_once_the_list_stays_and_they_come_back_one_by_one() {
         let mut roll = roll();
         let whole = fleet(&[("a", Passing), ("b", Passing), ("c", Maintenance)]);
-        let before = roll.take(&whole).text;
-        let wiped = roll.take(&fleet(&[("a", Gone), ("b", Gone), ("c", Gone)]));
+        let before = roll.see(&whole).text;
+        let wiped = roll.see(&fleet(&[("a", Gone), ("b", Gone), ("c", Gone)]));
         assert_eq!(wiped.text, None);
         assert_eq!(wiped.told, ["Consul has no node at all; the list stays as it is"]);
         // Forgotten: it stays for as long as that lasts, and is told once.
-        assert_eq!(roll.take(&Fleet::default()), Outcome { text: None, told: Vec::new() });
+        assert_eq!(roll.see(&Fleet::default()), Outcome { text: None, told: Vec::new() });
         let wiped = fleet(&[("a", Gone), ("b", Gone), ("c", Gone)]);
-        assert_eq!(roll.take(&wiped).text, None);
+        assert_eq!(roll.see(&wiped).text, None);
 
-        let one = roll.take(&fleet(&[("a", Passing), ("b", Gone), ("c", Gone)])).text.unwrap();
+        let one = roll.see(&fleet(&[("a", Passing), ("b", Gone), ("c", Gone)])).text.unwrap();
         assert_eq!((taking(&one), known(&one)), (vec!["a", "b"], 3));
         // What a node says when it is back counts, and c is forgotten.
-        let two = roll.take(&fleet(&[("a", Passing), ("b", Critical)])).text.unwrap();
-        assert_eq!((taking(&two), known(&two)), (vec!["a"], 2));
-        assert_eq!(roll.take(&whole).text, before);
+        let two = roll.see(&fleet(&[("a", Passing), ("b", Critical)])).text.unwrap();
+        assert_eq!((taking(&two), known(&two)), (vec!["a"], 2), "c is forgotten");
+        assert_eq!(roll.see(&whole).text, before);
         // Held once is not held for ever.
-        let text = roll.take(&fleet(&[("a", Passing), ("b", Gone), ("c", Gone)])).text.unwrap();
-        assert_eq!((taking(&text), known(&text)), (vec!["a"], 1));
+        let text = roll.see(&fleet(&[("a", Passing), ("b", Gone), ("c", Gone)])).text.unwrap();
+        assert_eq!((taking(&text), known(&text)), (vec!["a"], 3));
     }
 
     #[test]
     fn an_empty_consul_at_the_start_says_nothing() {
-        assert_eq!(roll().take(&Fleet::default()).text, None);
+        assert_eq!(roll().see(&Fleet::default()).text, None);
     }
 
     #[test]
     fn a_list_without_destinations_is_what_consul_says_of_its_nodes() {
         let mut roll = roll();
         let none = fleet(&[("a", Maintenance), ("b", Critical)]);
-        let outcome = roll.take(&none);
+        let outcome = roll.see(&none);
         let text = outcome.text.unwrap();
         assert_eq!((taking(&text), known(&text)), (vec![], 2));
         assert_eq!(outcome.told, ["no node takes new calls: the list has no destination"]);
-        assert_eq!(roll.take(&none).told, [""; 0]);
-        roll.take(&fleet(&[("a", Passing)]));
-        assert_eq!(roll.take(&none).told.len(), 1, "anew when it has changed");
+        assert_eq!(roll.see(&none).told, [""; 0]);
+        roll.see(&fleet(&[("a", Passing)]));
+        assert_eq!(roll.see(&none).told.len(), 1, "anew when it has changed");
     }
 
     #[test]
@@ -243,7 +295,7 @@ mod tests {
         let mut nodes: Vec<Arc<Node>> =
             (0..120).map(|number| node(&format!("n{number:03}"), Passing, 1)).collect();
         nodes.push(node("heavy", Passing, 2));
-        let outcome = roll().take(&Fleet { nodes });
+        let outcome = roll().see(&Fleet { nodes });
         assert!(outcome.told[0].starts_with("of 121 nodes, 100 get new calls"), "{outcome:?}");
         let text = outcome.text.unwrap();
         assert_eq!((taking(&text).len(), known(&text)), (100, 121));
@@ -253,6 +305,6 @@ mod tests {
     #[test]
     fn the_same_fleet_is_the_same_text() {
         let (one, other) = ([("a", Passing), ("b", Warning)], [("b", Warning), ("a", Passing)]);
-        assert_eq!(roll().take(&fleet(&one)), roll().take(&fleet(&other)));
+        assert_eq!(roll().see(&fleet(&one)), roll().see(&fleet(&other)));
     }
 }
