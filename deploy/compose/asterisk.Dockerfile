@@ -6,6 +6,7 @@
 ARG DEBIAN=testing-slim
 
 FROM debian:${DEBIAN} AS build
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
         asterisk-dev ca-certificates cargo gcc libc6-dev libclang-dev make rustc \
@@ -19,6 +20,7 @@ RUN ASTERISK_VERSION="$(dpkg-query -Wf '${Version}' asterisk-dev | sed 's/^[0-9]
     && make install DESTDIR=/out ASTMODDIR=/usr/lib/asterisk/modules
 
 FROM debian:${DEBIAN}
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 RUN apt-get update \
     && apt-get install -y --no-install-recommends asterisk ca-certificates \
     && rm -rf /var/lib/apt/lists/*
