@@ -11,6 +11,7 @@ mod ari;
 mod bridges;
 mod config;
 mod consul;
+mod dispatcher;
 mod ends;
 mod events;
 mod fleet;
@@ -34,7 +35,7 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tracing_subscriber::filter::LevelFilter;
 
-use config::{Config, LogFormat};
+use config::{Config, Log, LogFormat};
 use http::Service;
 use net::threads::Threads;
 use proxy::Gateway;
@@ -44,10 +45,10 @@ use proxy::Gateway;
 #[command(version)]
 struct Arguments {
     /// The configuration.
-    #[arg(long, default_value = "/etc/constellation/gateway.toml")]
+    #[arg(long, global = true, default_value = "/etc/constellation/gateway.toml")]
     config: PathBuf,
     /// Only say whether the configuration can be used.
-    #[arg(long)]
+    #[arg(long, global = true)]
     check: bool,
     #[command(subcommand)]
     command: Option<Command>,
@@ -59,18 +60,35 @@ enum Command {
     Hash,
     /// Make a token, and print it with its hash.
     Token,
+    /// Keep Kamailio's list of destinations as Consul has the nodes.
+    Dispatcher(DispatcherOptions),
+}
+
+/// What goes before the same options of section [dispatcher].
+#[derive(Debug, clap::Args)]
+struct DispatcherOptions {
+    /// The file that Kamailio reads.
+    #[arg(long)]
+    list: Option<String>,
+    /// Kamailio's socket for JSON-RPC.
+    #[arg(long)]
+    kamailio: Option<String>,
+    /// What Kamailio speaks to the nodes: udp, tcp or tls.
+    #[arg(long)]
+    transport: Option<String>,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let outcome = match arguments.command {
+    let outcome = match &arguments.command {
         Some(Command::Hash) => hash(),
         Some(Command::Token) => {
             let (token, hash) = access::new_token();
             say(&format!("{token}\n{hash}"))
         }
+        Some(Command::Dispatcher(options)) => dispatch(&arguments, options),
         None => match load(&arguments) {
-            Ok(_) if arguments.check => say(&format!("{}: fine", arguments.config.display())),
+            Ok(_) if arguments.check => say_fine(&arguments),
             Ok(config) => run(config),
             Err(error) => Err(error),
         },
@@ -87,6 +105,10 @@ fn main() -> ExitCode {
 
 fn say(text: &str) -> Result<(), String> {
     writeln!(std::io::stdout(), "{text}").map_err(|error| error.to_string())
+}
+
+fn say_fine(arguments: &Arguments) -> Result<(), String> {
+    say(&format!("{}: fine", arguments.config.display()))
 }
 
 fn hash() -> Result<(), String> {
@@ -117,21 +139,40 @@ fn tls(config: &Config) -> Result<Option<TlsAcceptor>, String> {
     made.transpose()
 }
 
-fn log(config: &Config) {
-    let level = LevelFilter::from_level(config.log.level);
+fn log(log: &Log) {
+    let level = LevelFilter::from_level(log.level);
     let builder = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(std::io::stderr)
         .with_ansi(false);
-    match config.log.format {
+    match log.format {
         LogFormat::Text => builder.init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),
     }
 }
 
+fn dispatch(arguments: &Arguments, options: &DispatcherOptions) -> Result<(), String> {
+    let given = [
+        ("list", &options.list),
+        ("kamailio", &options.kamailio),
+        ("transport", &options.transport),
+    ];
+    let given: Vec<(&str, &str)> =
+        given.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect();
+    let config = config::load_dispatcher(&arguments.config, &given);
+    let config = config.map_err(|error| error.to_string())?;
+    net::Dialer::new(&config.consul.trust, config.consul.timeout)?;
+    if arguments.check {
+        return say_fine(arguments);
+    }
+    log(&config.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| error.to_string())?.block_on(dispatcher::run(config))
+}
+
 #[tokio::main]
 async fn run(config: Config) -> Result<(), String> {
-    log(&config);
+    log(&config.log);
     let tls = tls(&config)?;
     let (address, drain) = (config.http.listen, config.http.drain);
     let listener = TcpListener::bind(address)

@@ -39,6 +39,12 @@ impl Call {
         count: u32,
         rate: u32,
     ) -> Self {
+        Self::towards(asterisk.sip_port(), extension, hold, count, rate)
+    }
+
+    /// Like [`Call::several`], to whatever takes calls on a port of 127.0.0.1: a proxy.
+    #[track_caller]
+    pub fn towards(port: u16, extension: &str, hold: Duration, count: u32, rate: u32) -> Self {
         let folder = Folder::new("sip");
         // A tone of 400 Hz in µ-law, near enough: ten samples up, ten down.
         let tone: Vec<u8> =
@@ -56,7 +62,7 @@ impl Call {
             // Where it writes its times.
             .current_dir(folder.path())
             .env("TERM", "dumb")
-            .arg(format!("127.0.0.1:{}", asterisk.sip_port()))
+            .arg(format!("127.0.0.1:{port}"))
             .args(["-i", "127.0.0.1", "-mi", "127.0.0.1", "-nostdin"])
             .args(["-p", &ports::free().to_string(), "-cp", &ports::free().to_string()])
             .args(["-min_rtp_port", &rtp.to_string()])

@@ -238,6 +238,15 @@ pub(crate) fn wait_app(consul: &Consul, asterisk: &Asterisk, name: &str) {
     });
 }
 
+/// Waits until the application is registered, for a node whose ARI the rig has no user of.
+#[track_caller]
+pub(crate) fn wait_app_service(consul: &Consul, asterisk: &Asterisk, name: &str) {
+    eventually(&format!("application {name} in Consul"), seconds(20), || {
+        let names = registered_apps(consul, asterisk);
+        if names.iter().any(|known| known == name) { Ok(()) } else { Err(format!("{names:?}")) }
+    });
+}
+
 #[track_caller]
 pub(crate) fn wait_no_app(consul: &Consul, asterisk: &Asterisk, name: &str) {
     wait_apps(consul, asterisk, &format!("no application {name}"), |names| {

@@ -74,7 +74,7 @@ impl<'a> At<'a> {
 
     /// `host:port` of its SIP.
     pub(super) fn sip(&self) -> Result<String, Trouble> {
-        let (host, port) = (&self.member.node.origin.host, self.member.node.sip_port);
+        let (host, port) = (&self.member.node.origin.host, self.member.node.trunk_port);
         match (port, host.contains(':')) {
             (0, _) => Err(Trouble::NoAddress(self.eid().to_owned())),
             (port, true) => Ok(format!("[{host}]:{port}")),

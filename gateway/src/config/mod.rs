@@ -9,6 +9,7 @@
 mod access;
 mod amqp;
 mod bridges;
+mod dispatcher;
 mod error;
 mod events;
 mod fleet;
@@ -25,6 +26,7 @@ use std::path::Path;
 pub(crate) use access::User;
 pub(crate) use amqp::{Amqp, Broker};
 pub(crate) use bridges::Bridges;
+pub(crate) use dispatcher::{Dispatcher, DispatcherConfig, Transport, load_dispatcher};
 pub(crate) use error::{ConfigError, Faults};
 pub(crate) use events::Events;
 pub(crate) use fleet::{Consul, Index, Nodes, Origin, Placement, Trust};
@@ -49,15 +51,37 @@ pub(crate) struct Config {
     pub users: Vec<User>,
 }
 
-const SECTIONS: [&str; 10] =
-    ["http", "limits", "consul", "nodes", "index", "bridges", "amqp", "events", "log", "user"];
+const SECTIONS: [&str; 11] = [
+    "http",
+    "limits",
+    "consul",
+    "nodes",
+    "index",
+    "bridges",
+    "amqp",
+    "events",
+    "dispatcher",
+    "log",
+    "user",
+];
 
 /// Reads a file, with the process' environment over it.
 pub(crate) fn load(path: &Path) -> Result<Config, ConfigError> {
-    let file = path.display().to_string();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| ConfigError::Unreadable { file: file.clone(), error })?;
+    let (file, text) = file_and_text(path)?;
     read(&file, &text, std::env::vars().collect())
+}
+
+fn file_and_text(path: &Path) -> Result<(String, String), ConfigError> {
+    let file = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok((file, text)),
+        Err(error) => Err(ConfigError::Unreadable { file, error }),
+    }
+}
+
+fn table(file: &str, text: &str) -> Result<toml::Table, ConfigError> {
+    text.parse()
+        .map_err(|error| ConfigError::NoToml { file: file.to_owned(), error: Box::new(error) })
 }
 
 /// Reads a text, with these variables over it.
@@ -66,9 +90,7 @@ pub(crate) fn read(
     text: &str,
     variables: BTreeMap<String, String>,
 ) -> Result<Config, ConfigError> {
-    let mut table: toml::Table = text
-        .parse()
-        .map_err(|error| ConfigError::NoToml { file: file.to_owned(), error: Box::new(error) })?;
+    let mut table = table(file, text)?;
     let mut faults = Faults::new(file);
     let environment = Environment::new(variables);
     let mut section = |name: &str, faults: &mut Faults| {
@@ -93,6 +115,9 @@ pub(crate) fn read(
     let bridges = Bridges::read(bridges, &mut faults);
     let log = section("log", &mut faults);
     let log = Log::read(log, &mut faults);
+    // The gateway does without, but what is wrong in the file is told by either.
+    let dispatcher = section("dispatcher", &mut faults);
+    Dispatcher::read(dispatcher, &mut faults);
     let users = access::read(table.remove("user"), &mut faults);
     for name in table.keys() {
         faults.unknown_section(name, nearest(name, &SECTIONS));

@@ -54,10 +54,7 @@ async fn is_dead(gateway: &Gateway, member: &Member) -> bool {
     match member.client.fetch(&question).await {
         Ok(_) | Err(NodeError::Busy | NodeError::Unaskable(_)) => false,
         Err(
-            NodeError::Unreachable(_)
-            | NodeError::Refused
-            | NodeError::Silent
-            | NodeError::Broken,
+            NodeError::Unreachable(_) | NodeError::Refused | NodeError::Silent | NodeError::Broken,
         ) => true,
     }
 }

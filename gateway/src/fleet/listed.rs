@@ -18,6 +18,7 @@ pub(super) struct Listed {
     pub eid: String,
     pub origin: Origin,
     pub sip_port: u16,
+    pub trunk_port: u16,
     pub version: String,
     pub weight: u32,
     pub state: State,
@@ -113,10 +114,16 @@ fn listed(entry: Entry) -> Result<Listed, String> {
     if host.is_empty() || !host.chars().all(is_name) {
         return Err(format!("its address is {host:?}"));
     }
-    // Kamailio dials it there too; a trunk may want another transport's.
-    let sip_port = match meta.remove("trunk_port") {
+    let sip_port = match u16::try_from(entry.service.port) {
+        // It was registered without one.
+        Ok(0) => 5060,
+        Ok(port) => port,
+        Err(_) => return Err(format!("its port is {}", entry.service.port)),
+    };
+    // Phones may be to use another transport than nodes among each other.
+    let trunk_port = match meta.remove("trunk_port") {
         Some(port) => port.parse().map_err(|_| format!("its trunk_port is {port:?}"))?,
-        None => u16::try_from(entry.service.port).unwrap_or(0),
+        None => sip_port,
     };
     let weights = entry.service.weights.unwrap_or(Weights { passing: 1, warning: 1 });
     let weight = if state == State::Warning { weights.warning } else { weights.passing };
@@ -125,6 +132,7 @@ fn listed(entry: Entry) -> Result<Listed, String> {
         eid,
         origin: Origin { is_https, host, port },
         sip_port,
+        trunk_port,
         version: meta.remove("version").unwrap_or_default(),
         weight: u32::try_from(weight.clamp(0, 65535)).unwrap_or(1),
         state,
@@ -218,9 +226,17 @@ pub(super) mod tests {
             with("/Service/Meta", json!({"eid": "a", "ari_port": "1", "trunk_port": "x"})).is_err()
         );
         let meta = json!({"eid": "a", "ari_port": "1", "trunk_port": "5070"});
-        assert_eq!(with("/Service/Meta", meta).unwrap().sip_port, 5070);
-        assert_eq!(with("/Checks", json!([])).unwrap().sip_port, 5060);
+        assert_eq!(with("/Service/Meta", meta).unwrap().trunk_port, 5070);
+        assert_eq!(with("/Checks", json!([])).unwrap().trunk_port, 5060);
         assert_eq!(with("/Service/Weights", json!(null)).unwrap().weight, 1);
+        assert_eq!(one(service("a", 1, &[])).unwrap().sip_port, 5060);
+        let with_port = |port: i64| {
+            let mut service = service("a", 1, &[]);
+            service["Service"]["Port"] = json!(port);
+            one(service).map(|listed| listed.sip_port)
+        };
+        assert_eq!(with_port(5070), Ok(5070));
+        assert!(with_port(65536).is_err() && with_port(-1).is_err());
         assert_eq!(with("/Checks", json!(null)).unwrap().state, State::Passing);
         assert!(read(b"null").is_err() && read(b"{}").is_err() && read(b"").is_err());
     }

@@ -57,8 +57,10 @@ pub(crate) struct Node {
     pub eid: String,
     /// Where its ARI is.
     pub origin: Origin,
-    /// Where its SIP is, at the same host; 0 when it was not told.
+    /// Where its SIP is, on the same host.
     pub sip_port: u16,
+    /// Where the gateway has other nodes call it, on the same host.
+    pub trunk_port: u16,
     /// Asterisk's version as its module told, may be empty.
     pub version: String,
     /// Its weight in the state it is in.

@@ -105,6 +105,7 @@ impl View {
             eid: listed.eid.clone(),
             origin: listed.origin,
             sip_port: listed.sip_port,
+            trunk_port: listed.trunk_port,
             version: listed.version,
             weight: listed.weight,
             state: listed.state,
@@ -115,7 +116,8 @@ impl View {
                 changes.push(Change::Came(node.eid.clone(), node.state));
             }
             Some(before) => {
-                if (&before.origin, before.sip_port) != (&node.origin, node.sip_port) {
+                let ports = |node: &Node| (node.sip_port, node.trunk_port);
+                if before.origin != node.origin || ports(before) != ports(&node) {
                     changes.push(Change::Moved(node.eid.clone()));
                 }
                 if before.state != node.state {

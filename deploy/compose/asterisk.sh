@@ -1,0 +1,23 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 The Constellation developers
+#
+# Puts this container's addresses into the configuration, and becomes Asterisk.
+set -eu
+
+address=${NODE_ADDRESS:-$(hostname -i | cut -d' ' -f1)}
+kamailio=${KAMAILIO_ADDRESS:?the address of Kamailio}
+# Containers of one image have the same network card to Asterisk: each needs an id of its own.
+entity=$(printf '%s' "$address" | md5sum | sed 's/^\(..\)\(..\)\(..\)\(..\)\(..\).*/02:\1:\2:\3:\4:\5/')
+
+cd /etc/asterisk
+sed -i "s/10\.0\.0\.11/$address/g" http.conf pjsip.conf consul.conf
+sed -i "s/^match = 10\.0\.0\.5/match = $kamailio/" pjsip.conf
+sed -i "s/^host = 127\.0\.0\.1/host = ${CONSUL_HOST:-consul}/" consul.conf
+sed -i "s#^url = .*#url = amqps://asterisk@${RABBITMQ_HOST:-rabbitmq}/constellation#" amqp.conf
+grep -q '^entityid' asterisk.conf || sed -i "s/^\[options\].*/&\nentityid = $entity/" asterisk.conf
+# Docker hands secrets over here.
+ln -sf /run/secrets/consul.token /run/secrets/amqp.password /run/secrets/ari_gateway.conf secrets/
+ln -sf /run/secrets/ca.pem /run/secrets/node.pem /run/secrets/node.key keys/
+
+exec asterisk -f -p

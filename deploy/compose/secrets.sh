@@ -1,0 +1,31 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 The Constellation developers
+#
+# Makes the secrets of compose.yaml in secrets/ beside it, where they are not there yet: passwords, and
+# an authority with one certificate for all servers. For trying out; a site has an authority of its own.
+set -euo pipefail
+umask 077
+cd "$(dirname "$(readlink -f "$0")")"
+mkdir -p secrets
+cd secrets
+
+random() { openssl rand -hex 16; }
+keep() { [[ -e $1 ]] || cat >"$1"; }
+
+# Consul in development mode takes any token.
+random | keep consul.token
+random | keep amqp.password
+random | keep ari.password
+printf 'password = %s\n' "$(cat ari.password)" | keep ari_gateway.conf
+if [[ ! -e ca.pem ]]; then
+    new=(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 365)
+    openssl req -x509 "${new[@]}" -subj /CN=constellation -keyout ca.key -out ca.pem
+    names=DNS:rabbitmq,DNS:asterisk,DNS:gateway
+    for host in {2..254}; do names+=,IP:172.30.0.$host; done
+    openssl req -x509 "${new[@]}" -subj /CN=node -CA ca.pem -CAkey ca.key -addext "subjectAltName=$names" \
+        -addext basicConstraints=critical,CA:FALSE -keyout node.key -out node.pem
+fi
+# Each container reads them as another user.
+chmod 0644 ./*
+chmod 0600 ca.key
