@@ -29,20 +29,25 @@ class Announcement(Application):
         await self.play(context)
 
     async def on_playback_finished(self, context: Context, playback: Mapping[str, Any]) -> None:
-        """Plays it again, some times. What a key has stopped ends as failed."""
-        if playback["state"] == "done":
-            if await self.played(context) < REPEATS:
-                await self.play(context)
-            else:
-                await self.hangup(context)
+        """Plays it again, some times, unless a key has stopped it."""
+        played = await self.played(context)
+        if playback["id"] != f"{context.call_id}-{played}":
+            return
+        if played < REPEATS:
+            await self.play(context)
+        else:
+            await self.hangup(context)
 
     async def on_dtmf(self, context: Context, digit: str) -> None:
         """Does what the caller wants."""
         await self.stop_playback(context, f"{context.call_id}-{await self.played(context)}")
-        whom = await self.get_variable(context, "WHOM")
         if digit == "1":
             await self.play(context)
-        elif digit == "2" and whom:
+            return
+        # Nothing is played any more, so its end is none.
+        await self.set_variable(context, "PLAYED", "0")
+        whom = await self.get_variable(context, "WHOM")
+        if digit == "2" and whom:
             await self.ring(context)
             await self.dial(context, whom, timeout=20)
         else:

@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use rig::folder::Folder;
-use rig::{App, Asterisk, Broker, Call, Consul, Gateway, Reply, Version, eventually, seconds};
+use rig::{
+    App, Asterisk, Broker, Call, Consul, Gateway, Reply, Version, eventually, ports, seconds,
+};
 use serde_json::{Value, json};
 
 use crate::fleet::{load_all, node, wait_app, wait_status};
@@ -39,11 +41,14 @@ impl Stage {
     fn start() -> Self {
         let (broker, consul) = (Broker::own(), Consul::start());
         let url = broker.named_tenant("apps").url();
+        // Two for each call, and the rig's own are just enough for 50.
+        let rtp = ports::block(300);
         let asterisk = node(Version::V22, &AmqpConf::new(&url).text(), &quick(consul.port()))
             .extension("8000", &["Stasis(conf)", "Hangup()"])
             .extension("8001", &["Stasis(conf)", "Hangup()"])
             .extension("press", &["Answer()", "Wait(1)", "SendDTMF(2)", "Wait(600)"])
             .load("app_senddtmf")
+            .conf("rtp.conf", format!("[general]\nrtpstart = {rtp}\nrtpend = {}\n", rtp + 299))
             .start();
         load_all(&asterisk);
         pair::wait_for_state(&asterisk, "connected");
@@ -233,6 +238,7 @@ fn a_copy_that_is_killed_leaves_its_calls_to_the_other() {
         count => Err(count),
     });
     first.kill();
+    stage.wait_calls_of("on_up", 50);
     stage.wait_bridged(50);
     second.wait_partitions(16);
     second.wait_health("to have all calls", |told| told["calls"] == 50);
