@@ -35,8 +35,9 @@ SUITE_THREADS ?= $(shell n=$$((2 * $$(nproc) + 1)); echo $$((n < 8 ? n : 8)))
 TEST_PACKAGES := $(addprefix -p ,$(MODULES)) -p res_boundary -p res_watcher
 
 .DEFAULT_GOAL := all
-.PHONY: all gateway install samples uninstall rig rig-22 build-22 build-16 build-gateway test check audit unit \
-	fuzz fuzz-short suite test-faults faults-short test-memory soak demo up watch down clean help
+.PHONY: all gateway install samples uninstall rig rig-22 build-22 build-16 build-gateway test check audit \
+	unit fuzz fuzz-short suite test-faults faults-short test-memory soak demo up watch down clean help \
+	apps-venv test-apps
 
 all: ## Build the modules for the Asterisk whose headers are installed
 	@command -v $(CARGO) >/dev/null || { echo "make: cargo is missing: install Rust 1.88 or newer" >&2; exit 1; }
@@ -102,6 +103,18 @@ check: rig-22 ## rustfmt, and clippy with warnings denied
 unit: rig-22 ## Unit tests, without servers
 	$(FOR_22) $(CARGO) test --locked --workspace --exclude constellation-tests --exclude constellation-fuzz --exclude res_boundary --exclude res_watcher
 
+# Python with what the apps need: target/apps-venv
+apps-venv: rig-22
+	@apps/venv.sh
+
+APPS = cd apps && PYTHONPATH=. PYTHONDONTWRITEBYTECODE=1 ../target/apps-venv/bin/python -m
+
+test-apps: apps-venv ## The Python apps and their SDK: ruff, mypy --strict, unit tests
+	$(APPS) ruff check --no-cache .
+	$(APPS) ruff format --no-cache --check .
+	$(APPS) mypy --cache-dir=../target/mypy
+	$(APPS) pytest -p no:cacheprovider
+
 audit: ## Licences, banned crates and known vulnerabilities of all that is built
 	@.ci/audit
 
@@ -115,7 +128,7 @@ fuzz: rig-22 ## Fuzz the readers of configuration, keys, events and urls, each f
 fuzz-short: rig-22
 	@$(FOR_22) fuzz/run.sh runs $(FUZZ_RUNS)
 
-suite: build-22 build-16 build-gateway ## The integration suite on Asterisk 22 and 16, real servers
+suite: build-22 build-16 build-gateway apps-venv ## The integration suite on Asterisk 22 and 16, real servers
 	@echo "==> integration suite: Asterisk $(call rig_env,ASTERISK_22_VERSION) and $(call rig_env,ASTERISK_16_VERSION), RabbitMQ $(call rig_env,RABBITMQ_VERSION), Consul $(call rig_env,CONSUL_VERSION)"
 	$(FOR_22) RUST_TEST_THREADS=$(SUITE_THREADS) $(CARGO) test --locked -p constellation-tests
 
@@ -141,7 +154,7 @@ RATE ?= 500
 soak: build-22 ## Events, calls and a fault a minute for MINUTES (30): do memory, threads, files grow?
 	@$(FOR_22) $(CARGO) run --quiet --locked -p constellation-tests --bin soak -- $(MINUTES) $(RATE)
 
-test: check audit unit fuzz-short suite faults-short ## Everything that must pass
+test: check audit unit test-apps fuzz-short suite faults-short ## Everything that must pass
 
 demo: build-22 ## See it work: servers, modules, a node in Consul, a call, its events; then all of it gone
 	@$(FOR_22) $(CARGO) run --quiet --locked -p constellation-tests --bin demo -- demo

@@ -80,6 +80,7 @@ provide_tools() {
     command -v gcc >/dev/null || missing+=(gcc libc6-dev)
     command -v g++ >/dev/null || missing+=(g++) # for libFuzzer
     command -v make >/dev/null || missing+=(make)
+    python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv) # for the apps
     compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null ||
         compgen -G '/usr/lib/*-linux-gnu/libclang*.so*' >/dev/null || missing+=(libclang-dev)
     ((${#missing[@]})) || return 0

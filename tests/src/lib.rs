@@ -11,6 +11,7 @@
 //! seen. Every wait has a deadline.
 
 pub mod ami;
+pub mod app;
 pub mod amqp_conf;
 pub mod ari;
 pub mod asterisk;
@@ -39,6 +40,7 @@ pub mod valgrind;
 pub mod wait;
 
 pub use ami::Ami;
+pub use app::App;
 pub use amqp_conf::AmqpConf;
 pub use ari::{Ari, AriEvents, Reply};
 pub use asterisk::{Asterisk, Builder, Version};

@@ -27,6 +27,7 @@ macro_rules! on_each_version {
 }
 
 mod applications;
+mod apps;
 mod boundary;
 mod broker;
 mod burst;

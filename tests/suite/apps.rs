@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! Apps written in Python, on real servers: one node, broker and agent of their own, the gateway.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use rig::folder::Folder;
+use rig::{
+    App, Asterisk, Broker, Call, Consul, Gateway, Reply, Version, eventually, ports, seconds,
+};
+use serde_json::{Value, json};
+
+use crate::fleet::{load_all, node, wait_app, wait_status};
+use crate::gateway_fleet::{ids, scenarios, text};
+use crate::member::quick;
+use crate::pair::{self, AmqpConf};
+
+const CONFERENCE: &str = "apps/conference/conference.py";
+const ANNOUNCEMENT: &str = "apps/announcement/announcement.py";
+const JOURNAL: &str = "tests/suite/apps/journal.py";
+
+scenarios!(
+    the_conference_joins_its_callers,
+    a_copy_that_is_killed_leaves_its_calls_to_the_other,
+    the_announcement_is_played_and_calls_a_person,
+);
+
+/// Servers of one scenario's own.
+struct Stage {
+    gateway: Gateway,
+    asterisk: Asterisk,
+    consul: Consul,
+    broker: Broker,
+    url: String,
+    folder: Folder,
+}
+
+impl Stage {
+    fn start() -> Self {
+        let (broker, consul) = (Broker::own(), Consul::start());
+        let url = broker.named_tenant("apps").url();
+        // Two for each call, and the rig's own are just enough for 50.
+        let rtp = ports::block(300);
+        let asterisk = node(Version::V22, &AmqpConf::new(&url).text(), &quick(consul.port()))
+            .extension("8000", &["Stasis(conf)", "Hangup()"])
+            .extension("8001", &["Stasis(conf)", "Hangup()"])
+            .extension("press", &["Answer()", "Wait(1)", "SendDTMF(2)", "Wait(600)"])
+            .load("app_senddtmf")
+            .conf("rtp.conf", format!("[general]\nrtpstart = {rtp}\nrtpend = {}\n", rtp + 299))
+            .start();
+        load_all(&asterisk);
+        pair::wait_for_state(&asterisk, "connected");
+        wait_status(&consul, asterisk.entity_id(), "passing");
+        let gateway = Gateway::start(consul.port(), &[]);
+        let folder = Folder::new("apps");
+        Self { gateway, asterisk, consul, broker, url, folder }
+    }
+
+    /// A copy of an app that asks the gateway.
+    #[track_caller]
+    fn app(&self, program: &str, more: &[(&str, &str)]) -> App {
+        let (user, password) = ("rig", rig::gateway::PASSWORD);
+        self.app_at(program, &self.gateway.ari().url(""), (user, password), more)
+    }
+
+    #[track_caller]
+    fn app_at(
+        &self,
+        program: &str,
+        endpoint: &str,
+        (user, password): (&str, &str),
+        more: &[(&str, &str)],
+    ) -> App {
+        let consul = self.consul.port().to_string();
+        let journal = self.journal().display().to_string();
+        let settings = [
+            ("API_ENDPOINT", endpoint),
+            ("API_USERNAME", user),
+            ("API_PASSWORD", password),
+            ("AMQP_URL", &self.url),
+            ("CONSUL_PORT", &consul),
+            ("CONSUL_CHECK_INTERVAL", "500ms"),
+            ("APP_RECONCILE", "2s"),
+            ("JOURNAL", &journal),
+        ];
+        App::start(program, &[settings.as_slice(), more].concat())
+    }
+
+    fn journal(&self) -> PathBuf {
+        self.folder.path().join("journal")
+    }
+
+    /// Each handler that was called: its name, the call, the message.
+    fn journaled(&self) -> Vec<(String, String, String)> {
+        let lines = std::fs::read_to_string(self.journal()).unwrap_or_default();
+        let lines = lines.lines().map(|line| {
+            let line: Value = serde_json::from_str(line).expect("a line of the journal");
+            (text(&line["handler"]), text(&line["call"]), text(&line["message"]))
+        });
+        lines.collect()
+    }
+
+    /// How many calls a handler was called for.
+    fn calls_of(&self, handler: &str) -> usize {
+        let lines = self.journaled();
+        let calls = lines.iter().filter(|(name, ..)| name == handler).map(|(_, call, _)| call);
+        calls.collect::<BTreeSet<_>>().len()
+    }
+
+    #[track_caller]
+    fn wait_calls_of(&self, handler: &str, count: usize) {
+        eventually(&format!("{handler} of {count} calls"), seconds(60), || {
+            match self.calls_of(handler) {
+                seen if seen == count => Ok(()),
+                seen => Err(seen),
+            }
+        });
+    }
+
+    /// Each call was told each of these just once, when repeats of a message are dropped.
+    #[track_caller]
+    fn assert_told_once(&self, handlers: &[&str]) {
+        let mut messages: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
+        for (handler, call, message) in self.journaled() {
+            messages.entry((handler, call)).or_default().insert(message);
+        }
+        for ((handler, call), messages) in messages {
+            let once = messages.len() == 1 || !handlers.contains(&handler.as_str());
+            assert!(once, "{handler} of {call} by {messages:?}");
+        }
+    }
+
+    /// The channels in the conference's bridge.
+    fn bridged(&self) -> Vec<String> {
+        match self.gateway.ari().get("/bridges/conf") {
+            Reply { status: 200, body } => {
+                let channels = body["channels"].as_array().cloned().unwrap_or_default();
+                channels.iter().map(text).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    #[track_caller]
+    fn wait_bridged(&self, count: usize) -> Vec<String> {
+        eventually(&format!("{count} calls in the conference"), seconds(60), || {
+            let bridged = self.bridged();
+            if bridged.len() == count { Ok(bridged) } else { Err(bridged.len()) }
+        })
+    }
+
+    #[track_caller]
+    fn wait_copies(&self, count: usize) {
+        eventually(&format!("{count} copies in Consul"), seconds(30), || {
+            let copies = self.consul.health("conf-app");
+            let are_well = |copy: &&Value| {
+                let checks = copy["Checks"].as_array().cloned().unwrap_or_default();
+                checks.iter().all(|check| check["Status"] == "passing")
+            };
+            // One that was killed is critical, and forgotten after a minute.
+            let well = copies.iter().filter(are_well).count();
+            if well == count { Ok(()) } else { Err(json!(copies)) }
+        });
+    }
+}
+
+fn the_conference_joins_its_callers() {
+    let stage = Stage::start();
+    // It looks which calls there are only when it has a reason to.
+    let app = stage.app(CONFERENCE, &[("APP_RECONCILE", "10m")]);
+    // By the key that the app has put.
+    wait_app(&stage.consul, &stage.asterisk, "conf");
+    stage.wait_copies(1);
+
+    let call = Call::several(&stage.asterisk, "8000", seconds(600), 3, 10);
+    let channels = stage.wait_bridged(3);
+    for channel in &channels {
+        eventually("audio both ways", seconds(30), || match stage.asterisk.rtp_packets(channel) {
+            (received, sent) if received > 10 && sent > 10 => Ok(()),
+            other => Err(format!("{other:?}")),
+        });
+    }
+
+    // The broker dies; meanwhile a call ends and another comes.
+    stage.broker.kill();
+    app.wait_health("to miss the broker", |told| told["status"] == "critical");
+    stage.gateway.ari().delete(&format!("/channels/{}", channels[0])).ok();
+    let second = Call::place(&stage.asterisk, "8000", seconds(600));
+    stage.broker.start();
+    app.wait_health("to consume again", |told| told["status"] == "passing");
+    app.wait_health("to have three calls", |told| told["calls"] == 3);
+    stage.wait_bridged(3);
+
+    // An end that no event tells of, but that events were lost.
+    let eid = stage.asterisk.entity_id();
+    let (vhost, key) = ("apps", "stasis.app.conf");
+    let binding = format!("/bindings/{vhost}/e/asterisk/q/app.conf/{key}");
+    stage.broker.api("DELETE", &binding, None).ok();
+    let last = text(&json!(stage.bridged()[0]));
+    stage.gateway.ari().delete(&format!("/channels/{last}")).ok();
+    stage.wait_bridged(2);
+    assert_eq!(app.health()["calls"], 3);
+    stage.broker.named_tenant(vhost).bind("asterisk", "app.conf", key);
+    let lost = json!({"name": "EventsLost", "data": {"type": "EventsLost", "first_sequence": 1,
+        "last_sequence": 2, "count": 2, "reason": "queue_full"}});
+    let headers = json!({"name": "EventsLost", "category": "meta", "asterisk_id": eid});
+    let told = stage.broker.named_tenant(vhost);
+    assert!(told.publish("asterisk", "stasis.meta", &headers, &lost.to_string()));
+    app.wait_health("to have two calls", |told| told["calls"] == 2);
+    assert!(app.log().contains(&format!("call {last}: has ended, though no event said so")));
+
+    stage.asterisk.hang_up_all(seconds(30));
+    app.wait_health("to have no calls", |told| told["calls"] == 0);
+    drop((call, second));
+    assert!(app.terminate().success(), "{}", app.log());
+    assert!(!app.log().contains("Traceback"), "{}", app.log());
+    assert!(!app.log().contains("-password"), "a password in the log:\n{}", app.log());
+    assert_eq!(stage.consul.health("conf-app"), [json!(0); 0]);
+    stage.gateway.assert_alive();
+    stage.asterisk.assert_alive();
+}
+
+fn a_copy_that_is_killed_leaves_its_calls_to_the_other() {
+    let stage = Stage::start();
+    let more = [("JOURNAL_PAUSE", "0.1")];
+    let (first, second) = (stage.app(JOURNAL, &more), stage.app(JOURNAL, &more));
+    wait_app(&stage.consul, &stage.asterisk, "conf");
+    stage.wait_copies(2);
+    // Each has its share.
+    first.wait_partitions(8);
+    second.wait_partitions(8);
+
+    let call = Call::several(&stage.asterisk, "8000", seconds(600), 50, 20);
+    eventually("half of the calls", seconds(60), || match stage.calls_of("on_start") {
+        count if count >= 25 => Ok(()),
+        count => Err(count),
+    });
+    first.kill();
+    stage.wait_calls_of("on_up", 50);
+    stage.wait_bridged(50);
+    second.wait_partitions(16);
+    second.wait_health("to have all calls", |told| told["calls"] == 50);
+    stage.wait_copies(1);
+
+    // What fails in one call is told with its id, and touches no other.
+    let failing = Call::place(&stage.asterisk, "8001", seconds(600));
+    stage.wait_bridged(51);
+    assert!(second.log().contains(": on_start failed"), "{}", second.log());
+    drop(failing);
+
+    // A third takes its share of living calls, without a word to them twice.
+    let third = stage.app(JOURNAL, &more);
+    third.wait_partitions(8);
+    second.wait_partitions(8);
+    stage.asterisk.hang_up_all(seconds(60));
+    drop(call);
+    for handler in ["on_start", "on_up", "on_end"] {
+        stage.wait_calls_of(handler, 51);
+    }
+    stage.assert_told_once(&["on_start", "on_up", "on_end"]);
+    for app in [&second, &third] {
+        app.wait_health("to have no calls", |told| told["calls"] == 0);
+        assert!(app.terminate().success(), "{}", app.log());
+    }
+    for name in ["app.conf", "app.conf.0"] {
+        eventually(&format!("queue {name} to be empty"), seconds(20), || {
+            let queue = stage.broker.api("GET", &format!("/queues/apps/{name}"), None).ok();
+            if queue["messages"] == 0 { Ok(()) } else { Err(queue["messages"].clone()) }
+        });
+    }
+    stage.asterisk.assert_alive();
+}
+
+fn the_announcement_is_played_and_calls_a_person() {
+    let stage = Stage::start();
+    // Of one Asterisk, without the gateway.
+    let ari = stage.asterisk.ari();
+    let app = stage.app_at(ANNOUNCEMENT, &ari.url(""), ari.login(), &[]);
+    wait_app(&stage.consul, &stage.asterisk, "announcement");
+
+    let arguments = "app=announcement&appArgs=tone%3Aring,Local/stay@default";
+    let caller = format!("/channels?endpoint=Local/stay@default&{arguments}");
+    let first = text(&ari.post(&caller).ok()["id"]);
+    eventually("the announcement", seconds(30), || {
+        match ari.get(&format!("/playbacks/{first}-1")) {
+            Reply { status: 200, body } if body["state"] == "playing" => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+
+    // The second presses a key, and talks to the person that is called.
+    let second = text(&ari.post(&caller.replace("stay@", "press@")).ok()["id"]);
+    let bridge = format!("/bridges/announcement-{second}");
+    let channels = eventually("the two to talk", seconds(30), || {
+        let told = ari.get(&bridge).body;
+        if told["channels"].as_array().is_some_and(|all| all.len() == 2) {
+            Ok(told["channels"].clone())
+        } else {
+            Err(told)
+        }
+    });
+    let leg = channels.as_array().into_iter().flatten().map(text).find(|id| *id != second);
+    let leg = leg.expect("the person's leg");
+    assert!(leg.starts_with(&format!("{second}~")), "{leg}");
+
+    // Who hangs up ends it for both, and for nobody else.
+    ari.delete(&format!("/channels/{leg}")).ok();
+    eventually("the end of the second call", seconds(30), || {
+        let (call, bridge) = (ari.get(&format!("/channels/{second}")), ari.get(&bridge));
+        if (call.status, bridge.status) == (404, 404) {
+            Ok(())
+        } else {
+            Err(format!("{call:?} {bridge:?}"))
+        }
+    });
+    assert!(ids(&ari.get("/channels").ok()).contains(&first));
+    app.wait_health("to have one call", |told| told["calls"] == 1);
+    stage.asterisk.hang_up_all(seconds(30));
+    app.wait_health("to have no calls", |told| told["calls"] == 0);
+    assert!(app.terminate().success(), "{}", app.log());
+    assert!(!app.log().contains("Traceback"), "{}", app.log());
+    stage.asterisk.assert_alive();
+}
