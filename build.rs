@@ -24,6 +24,10 @@ const FUNCTIONS: &[&str] = &[
     "ast_ari_.*",
     "ast_channel_get_by_name",
     "ast_channel_get_by_name",
+    "ast_channel_.*_type",
+    "ast_channel_talking_start",
+    "ast_channel_talking_stop",
+    "ast_channel_tone_detect",
     "ast_channel_topic_all",
     "ast_cli",
     "ast_cli_unregister",
@@ -43,15 +47,22 @@ const FUNCTIONS: &[&str] = &[
     "ast_json_copy",
     "ast_json_dump_string_format",
     "ast_json_free",
+    "ast_json_integer_get",
     "ast_json_load_string",
     "ast_json_object_get",
+    "ast_json_object_iter",
+    "ast_json_object_iter_key",
+    "ast_json_object_iter_next",
+    "ast_json_object_iter_value",
     "ast_json_object_set",
     "ast_json_array_size",
     "ast_json_array_get",
     "ast_json_ref",
     "ast_json_string_create",
     "ast_json_string_get",
+    "ast_json_typeof",
     "ast_json_unref",
+    "ast_localtime",
     "ast_log",
     "__ast_manager_event_multichan",
     "ast_manager_get_topic",
@@ -66,7 +77,9 @@ const FUNCTIONS: &[&str] = &[
     "ast_unregister_atexit",
     "ast_register_thread",
     "ast_shutting_down",
+    "ast_state2str",
     "ast_stasis_amqp_.*",
+    "ast_strftime",
     "ast_subscribe_to_stasis",
     "ast_taskprocessor_alert_get",
     "ast_unregister_thread",
@@ -81,8 +94,13 @@ const FUNCTIONS: &[&str] = &[
     "stasis_app_to_json",
     "stasis_app_unregister",
     "stasis_app_unsubscribe",
+    "ast_multi_channel_blob_get_channel",
+    "ast_multi_channel_blob_get_json",
+    "stasis_message_data",
+    "stasis_message_timestamp",
     "stasis_message_to_ami",
     "stasis_message_to_json",
+    "stasis_message_type",
     "stasis_subscription_accept_formatters",
     "stasis_subscription_final_message",
     "stasis_subscription_set_congestion_limits",
@@ -93,6 +111,8 @@ const TYPES: &[&str] = &[
     "ast_ari_response",
     "ast_cli_args",
     "ast_cli_command",
+    "ast_channel_blob",
+    "ast_channel_snapshot.*",
     "ast_cli_entry",
     "ast_consul_.*",
     "ast_eid",
@@ -100,6 +120,7 @@ const TYPES: &[&str] = &[
     "ast_json_encoding_format",
     "ast_manager_event_blob",
     "ast_stasis_amqp_.*",
+    "ast_var_t",
     "ast_variable",
     "manager_custom_hook",
     "message",
@@ -204,7 +225,7 @@ fn bindings(root: &Path) -> Result<()> {
         .clang_args(["-std=gnu11", "-D_GNU_SOURCE", "-DBINDGEN", "-fblocks"])
         .clang_args(["-DAST_MODULE=\"asterisk\"", "-DAST_MODULE_SELF_SYM=asterisk_self"])
         .opaque_type("ast_bridge.*")
-        .opaque_type("ast_channel.*")
+        .opaque_type("ast_channel")
         .default_enum_style(bindgen::EnumVariation::Consts)
         .prepend_enum_name(false)
         .layout_tests(true)
@@ -220,10 +241,16 @@ fn bindings(root: &Path) -> Result<()> {
         bindgen = bindgen.allowlist_var(name);
     }
     let out = PathBuf::from(env::var("OUT_DIR")?).join("asterisk.rs");
-    bindgen
+    let bindings = bindgen
         .generate()
         .map_err(|error| format!("Asterisk's headers could not be read: {error}"))?
-        .write_to_file(out)?;
+        .to_string();
+    // Snapshots of channels in segments, with all that 20.11, 21.6, 22.1 and later show of them.
+    println!("cargo::rustc-check-cfg=cfg(known_snapshots)");
+    if bindings.contains("struct ast_channel_snapshot_base") && bindings.contains("tenantid") {
+        println!("cargo::rustc-cfg=known_snapshots");
+    }
+    fs::write(out, bindings)?;
     Ok(())
 }
 

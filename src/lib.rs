@@ -14,6 +14,7 @@ pub mod ao2;
 pub mod ari;
 pub mod backoff;
 pub mod boundary;
+pub mod channel_event;
 pub mod cli;
 pub mod config;
 pub mod consul;
@@ -26,12 +27,14 @@ pub mod log;
 pub mod manager;
 pub mod module;
 pub mod secret;
+pub mod snapshot;
 pub mod stasis;
 pub mod stasis_amqp;
 pub mod stasis_app;
 mod sys;
 mod text;
 pub mod thread;
+pub mod time;
 #[cfg(feature = "tls")]
 pub mod tls;
 

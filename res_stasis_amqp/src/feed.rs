@@ -7,12 +7,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use asterisk::json::Value;
+use asterisk::channel_event::ChannelEvent;
+use asterisk::json::{Json, Text, Value, View};
 use asterisk::stasis::Message;
 use asterisk::stasis_app;
 
 use crate::ami::{self, Source};
 use crate::counters::Counters;
+use crate::direct::Direct;
 use crate::event::{Event, now};
 use crate::filter::Filter;
 use crate::outbox::Outbox;
@@ -22,13 +24,15 @@ pub(crate) struct Feed {
     outbox: Arc<Outbox>,
     counters: Arc<Counters>,
     times: Times,
+    direct: Direct,
     /// None: nothing is published.
     filter: Mutex<Option<Arc<Filter>>>,
 }
 
 impl Feed {
     pub(crate) fn new(outbox: Arc<Outbox>, counters: Arc<Counters>) -> Self {
-        Self { outbox, counters, times: Times::default(), filter: Mutex::new(None) }
+        let direct = Direct::new(Arc::clone(&counters));
+        Self { outbox, counters, times: Times::default(), direct, filter: Mutex::new(None) }
     }
 
     /// From now on, publish what `filter` admits; nothing without one.
@@ -89,19 +93,50 @@ impl Feed {
             self.counters.filtered();
             return;
         }
-        // What another client's handler may have set in place is set anew, on a copy of ours.
-        let text = event.copy().and_then(|mut event| {
-            event.set_string(c"application", app).then(|| event.dump()).flatten()
-        });
-        match text {
+        if let Some(body) = self.direct.app_event(app, &name, event, || dumped_for(app, event)) {
+            self.outbox.push(Event::written_of_app(app, &name, body, now()));
+            return;
+        }
+        match dumped_for(app, event) {
             Some(text) => self.outbox.push(Event::app(app, &name, &text, now())),
             None => self.counters.unreadable(),
         }
     }
 
     fn push_channel_event(&self, message: &Message<'_>) {
+        match self.direct.read(message).filter(has_form) {
+            Some(event) => self.push_known(message, &event),
+            None => self.push_unknown(message),
+        }
+    }
+
+    /// An event whose name and variable are told without any text of it.
+    fn push_known(&self, message: &Message<'_>, event: &ChannelEvent<'_>) {
+        let name = event.name();
+        let by_variable = |filter: &Filter| match event {
+            ChannelEvent::Of("ChannelVarset", blob) => {
+                let variable = blob.said.and_then(|said| said.string(c"variable"));
+                filter.includes_variable(&variable.unwrap_or_default())
+            }
+            _ => true,
+        };
+        if !self.admits(name, by_variable) {
+            return;
+        }
+        let general = || message.to_json().and_then(|event| event.dump());
+        if let Some(body) = self.direct.channel_event(event, general) {
+            self.outbox.push(Event::written_of_channel(name, body, now()));
+            return;
+        }
+        match message.to_json().and_then(|event| event.dump()) {
+            Some(text) => self.outbox.push(Event::channel(name, &text, now())),
+            None => self.counters.unreadable(),
+        }
+    }
+
+    fn push_unknown(&self, message: &Message<'_>) {
         let Some(event) = message.to_json() else {
-            return; // the type has JSON, this message has none: DTMF sent, not received
+            return; // the type has JSON, this message has none
         };
         let Some(name) = self.wanted(&event) else {
             return;
@@ -142,5 +177,27 @@ impl Feed {
             self.counters.filtered();
         }
         admitted
+    }
+}
+
+/// What another client's handler may have set in place is set anew, on a copy of ours.
+fn dumped_for(app: &str, event: &Value) -> Option<Text> {
+    let mut event: Json = event.copy()?;
+    event.set_string(c"application", app).then(|| event.dump()).flatten()
+}
+
+/// Of DTMF that was sent ARI has no event, as of what is said of no channel at all.
+fn has_form(event: &ChannelEvent<'_>) -> bool {
+    match event {
+        ChannelEvent::DtmfEnd(blob) => {
+            let direction = blob.said.and_then(|said| said.member(c"direction"));
+            direction.is_some_and(|direction| {
+                matches!(direction.view(), View::String(text) if text.eq_ignore_ascii_case(b"Received"))
+            })
+        }
+        ChannelEvent::Of(..)
+        | ChannelEvent::Hold(_)
+        | ChannelEvent::Unhold(_)
+        | ChannelEvent::Dial(_) => true,
     }
 }

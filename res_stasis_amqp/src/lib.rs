@@ -15,6 +15,7 @@ mod apps;
 mod cli;
 mod config;
 mod counters;
+mod direct;
 mod endpoint;
 mod event;
 mod export;

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! The events of channels as ARI has them, straight from what the message holds, in the order in
+//! which the host's own functions set the members (`main/stasis_channels.c`).
+
+use asterisk::channel_event::{Blob, ChannelEvent, Dial};
+use asterisk::json::{Value, View};
+use asterisk::snapshot::Snapshot;
+
+use super::clock::Clock;
+use super::json::{integer, key, string, value};
+
+/// Writes an event. `None` where the host would do something else; what is written then is nothing.
+pub(super) fn event(into: &mut Vec<u8>, clock: &mut Clock, event: &ChannelEvent<'_>) -> Option<()> {
+    match event {
+        ChannelEvent::Of(name, blob) => plain(into, clock, name, blob),
+        ChannelEvent::DtmfEnd(blob) => dtmf_end(into, clock, blob),
+        ChannelEvent::Hold(blob) => hold(into, clock, blob),
+        ChannelEvent::Unhold(blob) => unhold(into, clock, blob),
+        ChannelEvent::Dial(told) => dial(into, clock, told),
+    }
+}
+
+/// What was said, then type, time and channel.
+fn plain(into: &mut Vec<u8>, clock: &mut Clock, name: &str, blob: &Blob<'_>) -> Option<()> {
+    into.push(b'{');
+    match blob.said.map(Value::view) {
+        Some(View::Object(members)) => {
+            for (member, said) in members {
+                // What has one of these set would have it set anew, in its place.
+                if matches!(member, b"type" | b"timestamp" | b"channel") {
+                    return None;
+                }
+                if into.last() != Some(&b'{') {
+                    into.push(b',');
+                }
+                string(into, member)?;
+                into.push(b':');
+                value(into, said)?;
+            }
+        }
+        Some(View::Null) | None => {}
+        Some(_) => return None,
+    }
+    begin(into, clock, name, blob.time)?;
+    if let Some(channel) = &blob.channel {
+        key(into, "channel");
+        snapshot(into, clock, channel)?;
+    }
+    into.push(b'}');
+    Some(())
+}
+
+fn dtmf_end(into: &mut Vec<u8>, clock: &mut Clock, blob: &Blob<'_>) -> Option<()> {
+    let View::Integer(duration) = blob.said?.member(c"duration_ms")?.view() else {
+        return None;
+    };
+    into.push(b'{');
+    begin(into, clock, "ChannelDtmfReceived", blob.time)?;
+    key(into, "digit");
+    string(into, text(blob.said?.member(c"digit")?)?)?;
+    key(into, "duration_ms");
+    integer(into, duration);
+    key(into, "channel");
+    snapshot(into, clock, blob.channel.as_ref()?)?;
+    into.push(b'}');
+    Some(())
+}
+
+fn hold(into: &mut Vec<u8>, clock: &mut Clock, blob: &Blob<'_>) -> Option<()> {
+    let music = blob.said.and_then(|said| said.member(c"musicclass"));
+    let music = match music {
+        Some(music) => text(music)?,
+        None => b"",
+    };
+    into.push(b'{');
+    begin(into, clock, "ChannelHold", blob.time)?;
+    key(into, "musicclass");
+    string(into, if music.is_empty() { b"N/A" } else { music })?;
+    key(into, "channel");
+    snapshot(into, clock, blob.channel.as_ref()?)?;
+    into.push(b'}');
+    Some(())
+}
+
+fn unhold(into: &mut Vec<u8>, clock: &mut Clock, blob: &Blob<'_>) -> Option<()> {
+    into.push(b'{');
+    begin(into, clock, "ChannelUnhold", blob.time)?;
+    key(into, "channel");
+    snapshot(into, clock, blob.channel.as_ref()?)?;
+    into.push(b'}');
+    Some(())
+}
+
+fn dial(into: &mut Vec<u8>, clock: &mut Clock, dial: &Dial<'_>) -> Option<()> {
+    let said = dial.said?;
+    into.push(b'{');
+    begin(into, clock, "Dial", dial.time)?;
+    for (name, member) in
+        [("dialstatus", c"dialstatus"), ("forward", c"forward"), ("dialstring", c"dialstring")]
+    {
+        key(into, name);
+        string(into, text(said.member(member)?)?)?;
+    }
+    let channels = [("caller", &dial.caller), ("peer", &dial.peer), ("forwarded", &dial.forwarded)];
+    for (name, channel) in channels {
+        if let Some(channel) = channel {
+            key(into, name);
+            snapshot(into, clock, channel)?;
+        }
+    }
+    into.push(b'}');
+    Some(())
+}
+
+fn text(value: &Value) -> Option<&[u8]> {
+    match value.view() {
+        View::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// Type and time.
+fn begin(into: &mut Vec<u8>, clock: &mut Clock, name: &str, time: (i64, i64)) -> Option<()> {
+    clock.is_now(time);
+    key(into, "type");
+    string(into, name.as_bytes())?;
+    key(into, "timestamp");
+    clock.write(into, time)
+}
+
+pub(super) fn snapshot(into: &mut Vec<u8>, clock: &mut Clock, of: &Snapshot<'_>) -> Option<()> {
+    into.push(b'{');
+    for (name, text) in
+        [("id", of.id), ("name", of.name), ("state", of.state), ("protocol_id", of.protocol_id)]
+    {
+        key(into, name);
+        string(into, text)?;
+    }
+    for (name, [its_name, number]) in [("caller", of.caller), ("connected", of.connected)] {
+        key(into, name);
+        into.push(b'{');
+        key(into, "name");
+        checked(into, its_name)?;
+        key(into, "number");
+        checked(into, number)?;
+        into.push(b'}');
+    }
+    key(into, "accountcode");
+    string(into, of.account)?;
+    let [context, extension, application, data] = of.dialplan;
+    key(into, "dialplan");
+    into.push(b'{');
+    key(into, "context");
+    string(into, context)?;
+    key(into, "exten");
+    string(into, extension)?;
+    key(into, "priority");
+    match of.priority {
+        -1 => into.extend_from_slice(b"null"),
+        priority => integer(into, priority.into()),
+    }
+    key(into, "app_name");
+    string(into, application)?;
+    key(into, "app_data");
+    string(into, data)?;
+    into.push(b'}');
+    key(into, "creationtime");
+    clock.write(into, of.created)?;
+    key(into, "language");
+    string(into, of.language)?;
+    if !of.redirecting.is_empty() {
+        key(into, "caller_rdnis");
+        string(into, of.redirecting)?;
+    }
+    if !of.variables.is_empty() {
+        key(into, "channelvars");
+        variables(into, &of.variables)?;
+    }
+    if !of.tenant.is_empty() {
+        key(into, "tenantid");
+        string(into, of.tenant)?;
+    }
+    into.push(b'}');
+    Some(())
+}
+
+/// A text that the host replaces by none where it is not UTF-8.
+fn checked(into: &mut Vec<u8>, text: &[u8]) -> Option<()> {
+    string(into, if std::str::from_utf8(text).is_ok() { text } else { b"" })
+}
+
+fn variables(into: &mut Vec<u8>, all: &[(&[u8], &[u8])]) -> Option<()> {
+    into.push(b'{');
+    for (index, (name, text)) in all.iter().enumerate() {
+        // The later of two with one name stands in the place of the earlier.
+        if all.iter().take(index).any(|(before, _)| before == name) {
+            return None;
+        }
+        if index > 0 {
+            into.push(b',');
+        }
+        string(into, name)?;
+        into.push(b':');
+        string(into, text)?;
+    }
+    into.push(b'}');
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full() -> Snapshot<'static> {
+        Snapshot {
+            id: b"1.2",
+            name: b"Local/a@b-1;1",
+            state: b"Up",
+            protocol_id: b"",
+            caller: [b"Al \"B\"", b"\xff1"],
+            connected: [b"", b"8000"],
+            account: b"acc",
+            dialplan: [b"default", b"s", b"Set", b"X=\xc3\xa9"],
+            priority: 3,
+            created: (7, 45_000),
+            language: b"en",
+            redirecting: b"99",
+            tenant: b"ten",
+            variables: vec![(b"A", b"1"), (b"B(x)", b"2")],
+        }
+    }
+
+    fn written(of: &Snapshot<'_>) -> Option<String> {
+        let mut clock = Clock::new(|second| Some(format!("at {second}.000+0000")));
+        let mut into = Vec::new();
+        snapshot(&mut into, &mut clock, of).map(|()| String::from_utf8(into).unwrap())
+    }
+
+    #[test]
+    fn a_snapshot_has_its_members_in_the_hosts_order() {
+        assert_eq!(
+            written(&full()).unwrap(),
+            r#"{"id":"1.2","name":"Local/a@b-1;1","state":"Up","protocol_id":"","caller":{"name":"Al \"B\"","number":""},"connected":{"name":"","number":"8000"},"accountcode":"acc","dialplan":{"context":"default","exten":"s","priority":3,"app_name":"Set","app_data":"X=é"},"creationtime":"at 7.045+0000","language":"en","caller_rdnis":"99","channelvars":{"A":"1","B(x)":"2"},"tenantid":"ten"}"#
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_is_left_out_or_null() {
+        let bare = Snapshot { priority: -1, ..Snapshot::default() };
+        assert_eq!(
+            written(&bare).unwrap(),
+            r#"{"id":"","name":"","state":"","protocol_id":"","caller":{"name":"","number":""},"connected":{"name":"","number":""},"accountcode":"","dialplan":{"context":"","exten":"","priority":null,"app_name":"","app_data":""},"creationtime":"at 0.000+0000","language":""}"#
+        );
+    }
+
+    #[test]
+    fn what_the_host_would_refuse_is_left_to_it() {
+        assert_eq!(written(&Snapshot { name: b"\xff", ..full() }), None);
+        let twice: Vec<(&[u8], &[u8])> = vec![(b"A", b"1"), (b"B", b"2"), (b"A", b"3")];
+        assert_eq!(written(&Snapshot { variables: twice, ..full() }), None);
+    }
+}
