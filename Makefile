@@ -35,7 +35,8 @@ SUITE_THREADS ?= $(shell n=$$((2 * $$(nproc) + 1)); echo $$((n < 8 ? n : 8)))
 TEST_PACKAGES := $(addprefix -p ,$(MODULES)) -p res_boundary -p res_watcher
 
 .DEFAULT_GOAL := all
-.PHONY: all install samples uninstall rig rig-22 build-22 build-16 test check unit suite demo up watch down clean help
+.PHONY: all install samples uninstall rig rig-22 build-22 build-16 test check audit unit fuzz fuzz-short suite \
+	test-faults test-memory soak demo up watch down clean help
 
 all: ## Build the modules for the Asterisk whose headers are installed
 	@command -v $(CARGO) >/dev/null || { echo "make: cargo is missing: install Rust 1.88 or newer" >&2; exit 1; }
@@ -92,13 +93,42 @@ check: rig-22 ## rustfmt, and clippy with warnings denied
 	$(FOR_22) $(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
 unit: rig-22 ## Unit tests, without servers
-	$(FOR_22) $(CARGO) test --locked --workspace --exclude constellation-tests --exclude res_boundary --exclude res_watcher
+	$(FOR_22) $(CARGO) test --locked --workspace --exclude constellation-tests --exclude constellation-fuzz --exclude res_boundary --exclude res_watcher
+
+audit: ## Licences, banned crates and known vulnerabilities of all that is built
+	@.ci/audit
+
+# How long `make fuzz` runs each target, and how often `make test` does
+SECONDS ?= 60
+FUZZ_RUNS ?= 10000
+
+fuzz: rig-22 ## Fuzz the readers of configuration, keys, events and urls, each for SECONDS (60)
+	@$(FOR_22) fuzz/run.sh seconds $(SECONDS)
+
+fuzz-short: rig-22
+	@$(FOR_22) fuzz/run.sh runs $(FUZZ_RUNS)
 
 suite: build-22 build-16 ## The integration suite on Asterisk 22 and 16, real servers
 	@echo "==> integration suite: Asterisk $(call rig_env,ASTERISK_22_VERSION) and $(call rig_env,ASTERISK_16_VERSION), RabbitMQ $(call rig_env,RABBITMQ_VERSION), Consul $(call rig_env,CONSUL_VERSION)"
 	$(FOR_22) RUST_TEST_THREADS=$(SUITE_THREADS) $(CARGO) test --locked -p constellation-tests
 
-test: check unit suite ## Everything that must pass
+# Only what the faults need; the other Asterisk is built for where it is asked for.
+ASTERISK ?= 22
+test-faults: build-$(ASTERISK) ## Faults between real servers under load, a table (FAULTS=name,…, SHORT=yes, ASTERISK=16)
+	@$(FOR_22) $(CARGO) run --quiet --locked -p constellation-tests --bin faults -- --asterisk $(ASTERISK) $(if $(SHORT),--short)
+
+test-memory: build-22 ## All modules under valgrind: load, bursts, faults, reload, unload (some minutes)
+	@$(RIG) memory
+	$(FOR_22) $(CARGO) test --locked -p constellation-tests --test suite -- --ignored --nocapture memory::
+
+# How long `make soak` lasts, and its events a second
+MINUTES ?= 30
+RATE ?= 500
+
+soak: build-22 ## Events, calls and a fault a minute for MINUTES (30): do memory, threads, files grow?
+	@$(FOR_22) $(CARGO) run --quiet --locked -p constellation-tests --bin soak -- $(MINUTES) $(RATE)
+
+test: check audit unit fuzz-short suite ## Everything that must pass
 
 demo: build-22 ## See it work: servers, modules, a node in Consul, a call, its events; then all of it gone
 	@$(FOR_22) $(CARGO) run --quiet --locked -p constellation-tests --bin demo -- demo

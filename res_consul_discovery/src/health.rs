@@ -53,6 +53,8 @@ pub(crate) struct Amqp {
     pub detail: String,
     pub events: u64,
     pub events_max: u64,
+    /// Why its spool does not work, if it does not.
+    pub broken_spool: Option<String>,
 }
 
 impl Amqp {
@@ -71,6 +73,9 @@ impl Amqp {
             detail: header("Detail").unwrap_or_default().to_owned(),
             events: number("Events"),
             events_max: number("EventsMax"),
+            broken_spool: header("SpoolState")
+                .filter(|state| *state == "broken")
+                .map(|state| header("SpoolDetail").unwrap_or(state).to_owned()),
         })
     }
 
@@ -90,6 +95,7 @@ pub(crate) enum Fault {
     NoAddress(String),
     NotConnected(String),
     HalfFull { events: u64, events_max: u64 },
+    BrokenSpool(String),
     Overloaded(u32),
     Duplicate(String),
 }
@@ -100,6 +106,7 @@ impl Fault {
             Self::NotBooted | Self::NoAddress(_) => Status::Critical,
             Self::NotConnected(_)
             | Self::HalfFull { .. }
+            | Self::BrokenSpool(_)
             | Self::Overloaded(_)
             | Self::Duplicate(_) => Status::Warning,
         }
@@ -115,6 +122,7 @@ impl fmt::Display for Fault {
             Self::HalfFull { events, events_max } => {
                 write!(f, "the queue of events is more than half full: {events} of {events_max}")
             }
+            Self::BrokenSpool(detail) => write!(f, "the spool of events is {detail}"),
             Self::Overloaded(count) => write!(
                 f,
                 "Asterisk is overloaded: {count} task processors are above their limit, and calls \
@@ -148,6 +156,7 @@ impl Health {
                 let Amqp { events, events_max, .. } = *amqp;
                 faults.push(Fault::HalfFull { events, events_max });
             }
+            faults.extend(amqp.broken_spool.clone().map(Fault::BrokenSpool));
         }
         if facts.overloaded > 0 {
             faults.push(Fault::Overloaded(facts.overloaded));
@@ -193,7 +202,7 @@ mod tests {
 
     fn amqp(state: &str, events: u64) -> Option<Amqp> {
         let detail = format!("{state}, in a sentence");
-        Some(Amqp { state: state.to_owned(), detail, events, events_max: 100 })
+        Some(Amqp { state: state.to_owned(), detail, events, events_max: 100, broken_spool: None })
     }
 
     #[test]
@@ -254,7 +263,14 @@ mod tests {
         let read = Amqp::from_answer(answer).unwrap();
         assert_eq!(read.state, "connected");
         assert_eq!(read.detail, "connected to amqp://h:5672/");
-        assert_eq!((read.events, read.events_max), (7, 100));
+        assert_eq!((read.events, read.events_max, &read.broken_spool), (7, 100, &None));
+        let idle = answer.replace("EventsMax", "SpoolState: idle\r\nEventsMax");
+        assert_eq!(Amqp::from_answer(&idle), Some(read));
+        let broken = idle.replace("idle", "broken\r\nSpoolDetail: broken: /x is full");
+        let facts = Facts { amqp: Amqp::from_answer(&broken), ..well() };
+        let health = Health::judge(&facts);
+        assert_eq!(health.output(), "the spool of events is broken: /x is full");
+        assert_eq!(health.status(), Status::Warning);
         assert_eq!(Amqp::from_answer("Response: Error\r\nMessage: no\r\n\r\n"), None);
         assert_eq!(Amqp::from_answer(""), None);
     }

@@ -22,6 +22,7 @@ fn status(_request: &Request<'_>) -> Answer {
     let status = statuses.iter().find(|(name, _)| *name == stasis.connection);
     let state = status.map(|(_, status)| status.report().state).ok_or("it has no connection")?;
     let depth = module.outbox().depth();
+    let spool = module.spool().report();
     let mut answer = vec![
         ("State", state.word().to_owned()),
         ("Detail", state.to_string()),
@@ -30,6 +31,11 @@ fn status(_request: &Request<'_>) -> Answer {
         ("EventsMax", stasis.limits.events.to_string()),
         ("Bytes", (depth.queued_bytes + depth.in_flight_bytes).to_string()),
         ("BytesMax", stasis.limits.bytes.to_string()),
+        ("SpoolState", spool.state.word().to_owned()),
+        ("SpoolDetail", spool.to_string()),
+        ("SpoolEvents", spool.events.to_string()),
+        ("SpoolBytes", spool.bytes.to_string()),
+        ("SpoolBytesMax", spool.max_bytes.to_string()),
     ];
     if let Some(times) = module.times() {
         answer.push(("CallbackP50", micros(times.p50).to_string()));

@@ -6,10 +6,12 @@
 //! - A line is split at its first colon, and one blank after it goes; all else is the value, blanks
 //!   and colons too. (The C module split at every blank and colon and kept the last piece.)
 //! - A key that repeats becomes an array in the place of the first; keys are told apart by case.
-//! - What is not UTF-8 becomes U+FFFD. A line may end in a bare LF.
+//! - What is not UTF-8 becomes U+FFFD, before keys are compared: JSON must not have one of them
+//!   twice. A line may end in a bare LF.
 //! - A line without a colon, or with nothing before it, is left out: there is no name to store it
 //!   by. So is a field `Event`, which must not pass for the event's name.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
@@ -35,7 +37,7 @@ pub(crate) fn to_json(name: &str, text: &[u8], source: Source) -> String {
             b"Privilege" if may_be_head => may_be_head = false,
             _ => {
                 may_be_head = false;
-                fields.add(key, value);
+                fields.add(String::from_utf8_lossy(key), value);
             }
         }
     }
@@ -62,10 +64,10 @@ const FEW: usize = 48;
 /// Fields in order, each with all its values.
 #[derive(Default)]
 struct Fields<'a> {
-    in_order: Vec<(&'a [u8], Values<'a>)>,
+    in_order: Vec<(Cow<'a, str>, Values<'a>)>,
     /// Where each key is, once there are more than a few: an ARI client decides how many fields an
     /// event of its own has, and this runs on Asterisk's threads.
-    places: HashMap<&'a [u8], usize>,
+    places: HashMap<Cow<'a, str>, usize>,
 }
 
 struct Values<'a> {
@@ -74,8 +76,8 @@ struct Values<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn add(&mut self, key: &'a [u8], value: &'a [u8]) {
-        let place = self.place(key);
+    fn add(&mut self, key: Cow<'a, str>, value: &'a [u8]) {
+        let place = self.place(key.clone());
         if let Some((_, values)) = place.and_then(|place| self.in_order.get_mut(place)) {
             values.more.push(value);
             return;
@@ -85,13 +87,13 @@ impl<'a> Fields<'a> {
     }
 
     /// Where `key` is, or None after noting where it will be.
-    fn place(&mut self, key: &'a [u8]) -> Option<usize> {
+    fn place(&mut self, key: Cow<'a, str>) -> Option<usize> {
         let count = self.in_order.len();
         if count < FEW {
             return self.in_order.iter().position(|(known, _)| *known == key);
         }
         if self.places.is_empty() {
-            let keys = self.in_order.iter().map(|(known, _)| *known);
+            let keys = self.in_order.iter().map(|(known, _)| known.clone());
             self.places.extend(keys.zip(0..));
         }
         match self.places.entry(key) {
@@ -109,7 +111,7 @@ impl<'a> Fields<'a> {
         json_string(&mut json, name);
         for (key, Values { first, more }) in &self.in_order {
             json.push(b',');
-            lossy_string(&mut json, key);
+            json_string(&mut json, key);
             json.push(b':');
             if more.is_empty() {
                 lossy_string(&mut json, first);
@@ -166,6 +168,14 @@ mod tests {
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(value["K\u{fffd}"], "a\u{fffd}b\"\\\u{1}\tc\rd");
         assert_eq!(value["ok"], "é");
+    }
+
+    #[test]
+    fn keys_that_become_one_are_one() {
+        assert_eq!(
+            json(b"K\xfe: 1\r\nK\xff: 2\r\n"),
+            "{\"Event\":\"X\",\"K\u{fffd}\":[\"1\",\"2\"]}"
+        );
     }
 
     #[test]

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 The Constellation developers
 
-//! The commands `amqp show status`, `amqp show connection` and `amqp test send`.
+//! The commands `amqp show status`, `amqp show connection`, `amqp spool show` and `amqp test send`.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use asterisk::cli::{Command, Invocation, Outcome, Output, no_completion};
 
 use crate::config::{ConnectionSettings, Settings};
+use crate::spool::Shown;
 use crate::status::ConnectionReport;
 use crate::times::{Summary, micros};
 use crate::{MODULE, StasisAmqp};
@@ -15,7 +16,11 @@ use crate::{MODULE, StasisAmqp};
 /// How long `amqp test send` waits for the broker's word.
 const TEST_SEND: Duration = Duration::from_secs(10);
 
-pub(crate) static COMMANDS: [Command; 3] = [
+/// How many events `amqp spool show` shows, and may be asked for.
+const SHOWN: usize = 10;
+const MOST_SHOWN: usize = 1000;
+
+pub(crate) static COMMANDS: [Command; 4] = [
     Command {
         words: "amqp show status",
         summary: "Show what is published, and how it goes",
@@ -31,6 +36,15 @@ pub(crate) static COMMANDS: [Command; 3] = [
                 Settings and state of a connection of amqp.conf.\n",
         run: show_connection,
         complete: |position| if position == 3 { connection_names() } else { Vec::new() },
+    },
+    Command {
+        words: "amqp spool show",
+        summary: "Show what is in the spool",
+        usage: "Usage: amqp spool show [<count>]\n       \
+                The files of the spool, and the oldest <count> events in it that are not delivered\n       \
+                (10, at most 1000), without their bodies.\n",
+        run: show_spool,
+        complete: no_completion,
     },
     Command {
         words: "amqp test send connection",
@@ -71,7 +85,7 @@ fn show_status(invocation: &Invocation<'_>, output: &mut Output) -> Outcome {
     output.line(format_args!(""));
     output.line(format_args!("Counters"));
     for (name, value) in module.counters().values() {
-        output.line(format_args!("  {name:<20}{value:>12}"));
+        output.line(format_args!("  {name:<24}{value:>12}"));
     }
     Outcome::Done
 }
@@ -101,6 +115,8 @@ fn show_publishing(module: &StasisAmqp, settings: &Settings, output: &mut Output
         "  Limits:       {} events, {} bytes in both together",
         stasis.limits.events, stasis.limits.bytes
     ));
+    let spool = module.spool().report();
+    output.line(format_args!("  Spool:        {spool}"));
     match module.times() {
         None => output.line(format_args!("  Callbacks:    none yet")),
         Some(Summary { p50, p99, max }) => output.line(format_args!(
@@ -169,6 +185,52 @@ fn show_settings(connection: &ConnectionSettings, output: &mut Output) {
         output.line(format_args!("  Certificate:  {}", file(&tls.cert_file, "none")));
         output.line(format_args!("  Verify:       {}", if tls.verify { "yes" } else { "no" }));
     }
+}
+
+/// `amqp spool show [<count>]`
+fn show_spool(invocation: &Invocation<'_>, output: &mut Output) -> Outcome {
+    let count = match (invocation.word(3), invocation.len()) {
+        (None, 3) => Some(SHOWN),
+        (Some(count), 4) => count.parse().ok().filter(|count| *count <= MOST_SHOWN),
+        _ => None,
+    };
+    let Some(count) = count else {
+        return Outcome::ShowUsage;
+    };
+    let Some(module) = MODULE.current() else {
+        return Outcome::Failed;
+    };
+    let Shown { report, rows, cursor, events } = match module.spool().show(count) {
+        Ok(shown) => shown,
+        Err(reason) => {
+            output.line(format_args!("The spool is {reason}"));
+            return Outcome::Failed;
+        }
+    };
+    let identity = module.identity();
+    output.line(format_args!("Directory:  {}", report.dir));
+    output.line(format_args!("State:      {report}"));
+    output.line(format_args!("Delivered:  up to file {}, byte {}", cursor.number, cursor.offset));
+    output.line(format_args!(""));
+    output.line(format_args!(
+        "{:<20} {:<14} {:>10} {:>12} {:>12} - {:<12}",
+        "File", "Boot", "Events", "Bytes", "First", "Last"
+    ));
+    for row in &rows {
+        output.line(format_args!(
+            "{:020} {:<14} {:>10} {:>12} {:>12} - {:<12}",
+            row.number, row.boot, row.events, row.bytes, row.first, row.last
+        ));
+    }
+    output.line(format_args!(""));
+    for event in &events {
+        let of = event.origin.as_ref().map_or(identity, |origin| &origin.identity);
+        let id = of.message_id(event.sequence);
+        let (when, key, name) = (event.timestamp, &event.key, &event.name);
+        output.line(format_args!("{id}  {when}  {key}  {name}"));
+    }
+    output.line(format_args!("{} files, {} of the events shown", rows.len(), events.len()));
+    Outcome::Done
 }
 
 /// `amqp test send connection <name> queue <queue> message <text>`

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::loss::Reason;
 
 /// Counts since the module was loaded. At rest `seen = filtered + unreadable + queued`, EventsLost
-/// aside, and `queued = confirmed (without confirms: published) + dropped + what the outbox holds`.
+/// aside, and `queued + recovered = confirmed (without confirms: published) + dropped + what outbox
+/// and spool hold`.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     /// Events that Asterisk gave us.
@@ -41,10 +42,18 @@ pub(crate) struct Counters {
     pub dropped_refused: AtomicU64,
     /// Of these, because Asterisk stopped.
     pub dropped_stopped: AtomicU64,
+    /// Of these, because the spool was full.
+    pub dropped_spool_full: AtomicU64,
+    /// Of these, because their file in the spool could not be read.
+    pub dropped_spool_corrupt: AtomicU64,
     /// Written again after a connection ended, or a nack.
     pub republished: AtomicU64,
     /// Written to the spool.
     pub spooled: AtomicU64,
+    /// Found in the spool when it was opened: left by a run before.
+    pub recovered: AtomicU64,
+    /// Read back from the spool.
+    pub replayed: AtomicU64,
     /// Given back by the broker because no queue was bound for them.
     pub returned: AtomicU64,
     /// Connections made again after one was lost.
@@ -84,19 +93,27 @@ impl Counters {
 
     /// Counts one that was lost, in all and by its reason.
     pub(crate) fn lost(&self, reason: Reason) {
-        count(&self.dropped);
-        match reason {
-            Reason::QueueFull => count(&self.dropped_queue_full),
-            Reason::TooLarge => count(&self.dropped_too_large),
-            Reason::Refused => count(&self.dropped_refused),
-            Reason::Stopped => count(&self.dropped_stopped),
+        self.lost_many(reason, 1);
+    }
+
+    /// The same for several.
+    pub(crate) fn lost_many(&self, reason: Reason, events: u64) {
+        self.dropped.fetch_add(events, Ordering::Relaxed);
+        let of_reason = match reason {
+            Reason::QueueFull => &self.dropped_queue_full,
+            Reason::TooLarge => &self.dropped_too_large,
+            Reason::Refused => &self.dropped_refused,
+            Reason::Stopped => &self.dropped_stopped,
+            Reason::SpoolFull => &self.dropped_spool_full,
+            Reason::SpoolCorrupt => &self.dropped_spool_corrupt,
             // The reason of a range; one event has one of the others.
-            Reason::Several => {}
-        }
+            Reason::Several => return,
+        };
+        of_reason.fetch_add(events, Ordering::Relaxed);
     }
 
     /// Every counter's name and value, in the order to show them.
-    pub(crate) fn values(&self) -> [(&'static str, u64); 19] {
+    pub(crate) fn values(&self) -> [(&'static str, u64); 23] {
         [
             ("seen", &self.seen),
             ("filtered", &self.filtered),
@@ -113,8 +130,12 @@ impl Counters {
             ("dropped_too_large", &self.dropped_too_large),
             ("dropped_refused", &self.dropped_refused),
             ("dropped_stopped", &self.dropped_stopped),
+            ("dropped_spool_full", &self.dropped_spool_full),
+            ("dropped_spool_corrupt", &self.dropped_spool_corrupt),
             ("republished", &self.republished),
             ("spooled", &self.spooled),
+            ("recovered", &self.recovered),
+            ("replayed", &self.replayed),
             ("returned", &self.returned),
             ("reconnects", &self.reconnects),
         ]

@@ -5,7 +5,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::loss::Loss;
+use crate::identity::{Origin, Place};
+use crate::loss::{Loss, Told};
 use crate::routing;
 use crate::short_text::ShortText;
 
@@ -60,7 +61,9 @@ pub(crate) struct Event {
     /// The message's body.
     pub body: Box<[u8]>,
     /// The loss that this event tells of.
-    pub(crate) loss: Option<Box<Loss>>,
+    pub(crate) loss: Option<Box<Told>>,
+    /// The run it is of, if that is not this one.
+    pub(crate) origin: Option<Origin>,
 }
 
 impl Event {
@@ -103,15 +106,18 @@ impl Event {
         }
     }
 
-    /// Tells consumers which events they will not get.
-    pub(crate) fn lost(loss: &Loss, now: u64) -> Self {
-        let Loss { first, last, count, reason } = loss;
-        let data = format!(
-            r#"{{"type":"{LOST}","first_sequence":{first},"last_sequence":{last},"count":{count},"reason":"{reason}"}}"#
-        );
+    /// Tells consumers which events they will not get: of this run, which is `boot`, or of another.
+    pub(crate) fn lost(told: &Told, boot: &str, now: u64) -> Self {
+        let Loss { first, last, count, reason } = &told.loss;
+        let mut data = format!(
+            r#"{{"type":"{LOST}","first_sequence":{first},"last_sequence":{last},"count":{count},"reason":"{reason}","boot":"#
+        )
+        .into_bytes();
+        json_string(&mut data, told.about.as_ref().map_or(boot, |about| &about.boot));
+        data.push(b'}');
         Self {
-            body: body(LOST, &data, None),
-            loss: Some(Box::new(*loss)),
+            body: body(LOST, &String::from_utf8_lossy(&data), None),
+            loss: Some(Box::new(told.clone())),
             ..Self::new(ShortText::new(routing::META), LOST, Category::Meta, now)
         }
     }
@@ -126,7 +132,13 @@ impl Event {
             timestamp,
             body: Box::default(),
             loss: None,
+            origin: None,
         }
+    }
+
+    /// Where it stands among all events.
+    pub(crate) fn place(&self) -> Place {
+        Place::of(self.origin.as_ref(), self.sequence)
     }
 
     /// The memory it holds, as `queue_max_bytes` counts it.
@@ -196,6 +208,7 @@ pub(crate) fn json_string(into: &mut Vec<u8>, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::Identity;
     use crate::loss::Reason;
     use serde_json::{Value, json};
 
@@ -247,13 +260,16 @@ mod tests {
     #[test]
     fn a_loss_is_told_in_full() {
         let loss = Loss { first: 3, last: 9, count: 7, reason: Reason::QueueFull };
-        let event = Event::lost(&loss, 5);
+        let event = Event::lost(&Told { loss, about: None }, "17", 5);
         assert_eq!(
             text(&event),
-            r#"{"name":"EventsLost","data":{"type":"EventsLost","first_sequence":3,"last_sequence":9,"count":7,"reason":"queue_full"}}"#
+            r#"{"name":"EventsLost","data":{"type":"EventsLost","first_sequence":3,"last_sequence":9,"count":7,"reason":"queue_full","boot":"17"}}"#
         );
         assert_eq!(*event.key, *"stasis.meta");
         assert_eq!(event.category.as_str(), "meta");
+        let before = Identity { eid: "e".into(), boot: "16".into() };
+        let event = Event::lost(&Told { loss, about: Some(before.into()) }, "17", 5);
+        assert!(text(&event).ends_with(r#""boot":"16"}}"#));
     }
 
     #[test]

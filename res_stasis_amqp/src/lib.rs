@@ -4,23 +4,29 @@
 //! `res_stasis_amqp`: Stasis, channel and AMI events to RabbitMQ.
 //!
 //! This file is the module's life and wiring. The path of an event: `sources` and `apps` receive it
-//! from Asterisk, `feed` makes its bytes, `outbox` keeps it, `publisher` delivers it.
+//! from Asterisk, `feed` makes its bytes, `outbox` keeps it, with `spool` on disk, `publisher` delivers
+//! it.
 //! `docs/architecture.md` has the whole picture.
 
 #![forbid(unsafe_code)]
 
 mod actions;
 mod ami;
+mod answer;
 mod apps;
 mod cli;
 mod config;
 mod counters;
+#[cfg(test)]
+mod dice;
 mod direct;
 mod endpoint;
 mod event;
 mod export;
 mod feed;
 mod filter;
+mod identity;
+mod limits;
 mod loss;
 mod outbox;
 mod pattern;
@@ -30,6 +36,7 @@ mod resource;
 mod routing;
 mod short_text;
 mod sources;
+mod spool;
 mod status;
 mod times;
 
@@ -46,11 +53,13 @@ use apps::Apps;
 use config::{Settings, StasisSettings};
 use counters::Counters;
 use feed::Feed;
+use identity::Identity;
+use limits::{Limits, Overflow};
 use loss::Reason;
-use outbox::{Limits, Outbox, Overflow};
-use publisher::Identity;
+use outbox::Outbox;
 use publishers::Publishers;
 use sources::Sources;
+use spool::Spool;
 use times::{Summary, micros};
 
 asterisk::module!(StasisAmqp);
@@ -59,6 +68,9 @@ const CONFIG_FILE: &str = "amqp.conf";
 
 /// What a stop may take to deliver what is left.
 const DRAIN: Duration = Duration::from_secs(3);
+
+/// What it may take to write to the spool what is left then.
+const KEEP: Duration = Duration::from_secs(2);
 
 /// What the end of a callback, a request or a handler may take.
 const CALLBACKS: Duration = Duration::from_secs(5);
@@ -69,6 +81,7 @@ pub(crate) struct StasisAmqp {
     feed: Arc<Feed>,
     apps: Apps,
     publishers: Publishers,
+    spool: Spool,
     running: Mutex<Running>,
 }
 
@@ -103,6 +116,14 @@ impl StasisAmqp {
         &self.publishers
     }
 
+    pub(crate) fn identity(&self) -> &Identity {
+        self.publishers.identity()
+    }
+
+    pub(crate) fn spool(&self) -> &Spool {
+        &self.spool
+    }
+
     pub(crate) fn settings(&self) -> Settings {
         self.running().settings.clone()
     }
@@ -123,6 +144,7 @@ impl StasisAmqp {
             })
             .collect();
         let depth = self.outbox.depth();
+        let spool = self.spool.report();
         let counters: serde_json::Map<_, _> = self
             .counters
             .values()
@@ -143,6 +165,14 @@ impl StasisAmqp {
                 "p99_us": micros(times.p99),
                 "max_us": micros(times.max),
             })),
+            "spool": {
+                "state": spool.state.word(),
+                "detail": spool.to_string(),
+                "dir": spool.dir,
+                "events": spool.events,
+                "bytes": spool.bytes,
+                "max_bytes": spool.max_bytes,
+            },
             "counters": counters,
         })
     }
@@ -151,6 +181,9 @@ impl StasisAmqp {
     fn apply(&self, running: &mut Running, settings: Settings) -> Result<(), String> {
         if let Some(stasis) = settings.publishing() {
             self.outbox.set_limits(stasis.limits);
+            // Before the publishers: what is in the spool comes first. It stays as it is while
+            // nothing is published.
+            self.spool.apply(stasis)?;
         }
         self.feed.set_filter(settings.publishing().map(|stasis| &stasis.filter));
         running.sources.apply(settings.publishing(), &self.feed)?;
@@ -165,6 +198,10 @@ impl StasisAmqp {
     /// Counts what is in the outbox and will not be published any more.
     fn abandon(&self) {
         let left = self.outbox.abandon(Reason::Stopped);
+        let kept = self.outbox.depth().spooled_events;
+        if kept > 0 {
+            asterisk::notice!("{kept} events are kept in the spool for the next start");
+        }
         if left > 0 {
             asterisk::warning!(
                 "{left} events could not be delivered before the end; they are lost"
@@ -177,15 +214,18 @@ impl Module for StasisAmqp {
     fn load() -> Result<Self, String> {
         let settings = read_configuration()?;
         let counters = Arc::new(Counters::default());
-        let publishers = Publishers::new(Identity { eid: asterisk::entity_id(), boot: boot() });
+        let identity = Identity { eid: asterisk::entity_id(), boot: boot() };
+        let publishers = Publishers::new(identity.clone());
         let bells = publishers.bells();
         let limits = settings.publishing().map_or(NOTHING, |stasis| stasis.limits);
-        let outbox = Outbox::new(limits, Arc::clone(&counters), move || bells.ring());
+        let outbox =
+            Outbox::new(&identity.boot, limits, Arc::clone(&counters), move || bells.ring());
         let outbox = Arc::new(outbox);
         let feed = Arc::new(Feed::new(Arc::clone(&outbox), Arc::clone(&counters)));
         Ok(Self {
             apps: Apps::new(Arc::clone(&feed)),
             counters,
+            spool: Spool::new(Arc::clone(&outbox), identity),
             outbox,
             feed,
             publishers,
@@ -225,6 +265,7 @@ impl Module for StasisAmqp {
         // Nothing comes in any more, so consumers can be told of losses now or never.
         self.outbox.close();
         self.publishers.stop(DRAIN)?;
+        self.spool.stop(KEEP)?;
         running.commands = None;
         running.actions = None;
         self.abandon();
@@ -233,6 +274,9 @@ impl Module for StasisAmqp {
 
     fn shutdown(&self) {
         if let Err(reason) = self.publishers.stop(DRAIN) {
+            asterisk::warning!("{reason}");
+        }
+        if let Err(reason) = self.spool.stop(KEEP) {
             asterisk::warning!("{reason}");
         }
         self.abandon();

@@ -4,11 +4,18 @@
 //! Events that could not be delivered, kept as ranges of their sequence numbers until a consumer
 //! has been told.
 
+use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
+
+use crate::identity::Identity;
 
 /// Ranges kept at most. Beyond, the oldest two become one, which then also spans events that were
 /// not lost; its count stays right.
 const MOST: usize = 16;
+
+/// Former runs of which losses are kept. Beyond, those of the oldest are counted only.
+const MOST_RUNS: usize = 32;
 
 /// Why an event was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +28,10 @@ pub(crate) enum Reason {
     Refused,
     /// Asterisk or the module stopped before it could be delivered.
     Stopped,
+    /// The spool was full.
+    SpoolFull,
+    /// Its file in the spool could not be read.
+    SpoolCorrupt,
     /// More than one of the others; only of ranges that had to be joined.
     Several,
 }
@@ -32,6 +43,8 @@ impl fmt::Display for Reason {
             Self::TooLarge => "too_large",
             Self::Refused => "refused",
             Self::Stopped => "stopped",
+            Self::SpoolFull => "spool_full",
+            Self::SpoolCorrupt => "spool_corrupt",
             Self::Several => "several",
         })
     }
@@ -77,20 +90,79 @@ impl Loss {
     }
 }
 
-/// Losses nobody was told of: in order of sequence, none overlapping another.
-#[derive(Debug)]
-pub(crate) struct Losses(Vec<Loss>);
+/// A loss, and whose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// What was lost.
+    pub loss: Loss,
+    /// By which run; none: the one that tells of it.
+    pub about: Option<Arc<Identity>>,
+}
 
-impl Default for Losses {
+/// Losses nobody was told of, of this run and of those before.
+#[derive(Debug, Default)]
+pub(crate) struct Losses {
+    own: Ranges,
+    before: VecDeque<(Arc<Identity>, Ranges)>,
+}
+
+impl Losses {
+    /// Adds a loss; `about` none: of this run.
+    pub(crate) fn add(&mut self, about: Option<&Arc<Identity>>, loss: Loss) {
+        let Some(about) = about else {
+            return self.own.add(loss);
+        };
+        match self.before.iter_mut().find(|(known, _)| known == about) {
+            Some((_, ranges)) => ranges.add(loss),
+            None => {
+                if self.before.len() >= MOST_RUNS {
+                    self.before.pop_front();
+                }
+                let mut ranges = Ranges::default();
+                ranges.add(loss);
+                self.before.push_back((Arc::clone(about), ranges));
+            }
+        }
+    }
+
+    /// Takes up to `most` of them, oldest first.
+    pub(crate) fn take(&mut self, most: usize) -> Vec<Told> {
+        let mut taken = Vec::new();
+        while taken.len() < most
+            && let Some((about, ranges)) = self.before.front_mut()
+        {
+            let about = Arc::clone(about);
+            let losses = ranges.take(most - taken.len());
+            taken.extend(losses.into_iter().map(|loss| Told { loss, about: Some(about.clone()) }));
+            if ranges.is_empty() {
+                self.before.pop_front();
+            }
+        }
+        let own = self.own.take(most - taken.len());
+        taken.extend(own.into_iter().map(|loss| Told { loss, about: None }));
+        taken
+    }
+
+    /// Whether there is nothing to tell.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.own.is_empty() && self.before.is_empty()
+    }
+}
+
+/// Losses of one run: in order of sequence, none overlapping another.
+#[derive(Debug)]
+struct Ranges(Vec<Loss>);
+
+impl Default for Ranges {
     /// With all the room it will ever have: it grows under the outbox's lock.
     fn default() -> Self {
         Self(Vec::with_capacity(MOST + 1))
     }
 }
 
-impl Losses {
+impl Ranges {
     /// Adds a loss. Neighbours with the same reason become one range.
-    pub(crate) fn add(&mut self, mut loss: Loss) {
+    fn add(&mut self, mut loss: Loss) {
         let Self(ranges) = self;
         let mut at = ranges.partition_point(|range| range.last < loss.first);
         if let Some(before) = at.checked_sub(1).and_then(|index| ranges.get(index))
@@ -115,13 +187,11 @@ impl Losses {
         }
     }
 
-    /// Takes up to `most` of them, oldest first.
-    pub(crate) fn take(&mut self, most: usize) -> Vec<Loss> {
+    fn take(&mut self, most: usize) -> Vec<Loss> {
         self.0.drain(..most.min(self.0.len())).collect()
     }
 
-    /// Whether there is nothing to tell.
-    pub(crate) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
@@ -136,7 +206,7 @@ mod tests {
     }
 
     fn all_of(losses: &[Loss]) -> Vec<Loss> {
-        let mut kept = Losses::default();
+        let mut kept = Ranges::default();
         losses.iter().for_each(|loss| kept.add(*loss));
         kept.take(usize::MAX)
     }
@@ -174,13 +244,35 @@ mod tests {
 
     #[test]
     fn is_taken_oldest_first() {
-        let mut losses = Losses::default();
+        let mut losses = Ranges::default();
         losses.add(loss(5, 5, TooLarge));
         losses.add(loss(1, 1, TooLarge));
         assert_eq!(losses.take(1), [loss(1, 1, TooLarge)]);
         assert!(!losses.is_empty());
         assert_eq!(losses.take(9), [loss(5, 5, TooLarge)]);
         assert!(losses.is_empty());
+    }
+
+    #[test]
+    fn runs_are_told_of_apart_and_in_order_and_their_number_is_bounded() {
+        let run = |boot: usize| Arc::new(Identity { eid: "e".into(), boot: boot.to_string() });
+        let mut losses = Losses::default();
+        losses.add(None, loss(1, 1, QueueFull));
+        losses.add(Some(&run(2)), loss(7, 7, QueueFull));
+        losses.add(Some(&run(1)), loss(7, 7, QueueFull));
+        losses.add(Some(&run(2)), loss(8, 8, QueueFull));
+        let told = |run: Option<usize>, told: &Told| {
+            told.about.as_ref().map(|about| about.boot.clone()) == run.map(|run| run.to_string())
+        };
+        let first = losses.take(1);
+        assert!(told(Some(2), &first[0]));
+        assert_eq!(first[0].loss, loss(7, 8, QueueFull));
+        let rest = losses.take(9);
+        assert!(told(Some(1), &rest[0]) && told(None, &rest[1]) && losses.is_empty());
+        (0..=MOST_RUNS).for_each(|boot| losses.add(Some(&run(boot)), loss(1, 1, QueueFull)));
+        let all = losses.take(usize::MAX);
+        assert_eq!(all.len(), MOST_RUNS);
+        assert!(told(Some(1), &all[0]));
     }
 
     #[test]

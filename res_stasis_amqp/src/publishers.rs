@@ -11,8 +11,9 @@ use asterisk::thread::{self, Thread};
 
 use crate::config::Settings;
 use crate::counters::Counters;
+use crate::identity::Identity;
 use crate::outbox::Outbox;
-use crate::publisher::{Bell, Ended, Identity, Leftover, Observer, PublishSettings, Worker};
+use crate::publisher::{Bell, Ended, Leftover, Observer, PublishSettings, Worker};
 use crate::status::{ConnectionState, ConnectionStatus};
 
 /// What a worker may take to close its connection and end its threads, after the drain.
@@ -107,6 +108,11 @@ impl Publishers {
             running: Mutex::default(),
             retired: Mutex::default(),
         }
+    }
+
+    /// Who publishes.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     pub(crate) fn bells(&self) -> Bells {

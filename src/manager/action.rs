@@ -108,6 +108,10 @@ impl Drop for Actions {
 fn forget(name: &CStr) {
     let mut registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
     registered.retain(|action| action.name.as_bytes() != name.to_bytes());
+    if registered.is_empty() {
+        // A static is not dropped when the module goes: its memory would be lost with each life.
+        *registered = Vec::new();
+    }
 }
 
 /// Always 0: the host takes anything else for the wish to end the session.

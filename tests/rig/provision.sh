@@ -9,6 +9,7 @@
 #   provision.sh tools     host tools only
 #   provision.sh testing   the root of Debian testing: Asterisk 22, RabbitMQ 4, Kamailio, SIPp
 #   provision.sh bullseye  the root of Debian 11: Asterisk 16, Consul, and a compiler for its glibc
+#   provision.sh memory    a root of Debian testing with Asterisk 22 and valgrind; `all` leaves it out
 #   provision.sh env       what the Makefile needs to know, as NAME=VALUE lines; changes nothing
 #
 # The roots are used even where the machine has the same servers installed: a test then always
@@ -45,6 +46,12 @@ recipe() {
             # shellcheck disable=SC2016 # mmdebstrap's own shell expands $1
             arguments+=(--setup-hook='sed -i /security/d "$1/etc/apt/sources.list"')
             ;;
+        memory)
+            suite=testing
+            # valgrind needs the symbols of the C library that is beside it.
+            packages=asterisk,valgrind,libc6-dbg
+            servers=(asterisk valgrind)
+            ;;
         *) fail "no such root: $1" ;;
     esac
     arguments+=(--include="$packages" "$suite")
@@ -64,6 +71,7 @@ provide_tools() {
     local missing=()
     command -v mmdebstrap >/dev/null || missing+=(mmdebstrap)
     command -v gcc >/dev/null || missing+=(gcc libc6-dev)
+    command -v g++ >/dev/null || missing+=(g++) # for libFuzzer
     command -v make >/dev/null || missing+=(make)
     compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null ||
         compgen -G '/usr/lib/*-linux-gnu/libclang*.so*' >/dev/null || missing+=(libclang-dev)
@@ -146,9 +154,9 @@ case $what in
         provide_root bullseye
         ;;
     tools) provide_tools ;;
-    testing | bullseye)
+    testing | bullseye | memory)
         provide_tools
         provide_root "$what"
         ;;
-    *) fail "usage: provision.sh [all|tools|testing|bullseye|env]" ;;
+    *) fail "usage: provision.sh [all|tools|testing|bullseye|memory|env]" ;;
 esac

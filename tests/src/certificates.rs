@@ -3,6 +3,7 @@
 
 //! An authority with a server's and a client's certificate, for TLS listeners.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::folder::Folder;
@@ -12,6 +13,8 @@ use crate::root::Root;
 #[derive(Debug)]
 pub struct Certificates {
     folder: Folder,
+    /// Of the server, as openssl takes them.
+    names: String,
 }
 
 impl Certificates {
@@ -32,13 +35,49 @@ impl Certificates {
     ///
     /// When openssl fails.
     pub fn naming(names: &str) -> Self {
-        let folder = Folder::new("tls");
-        let certificates = Self { folder };
-        certificates.make("ca", &["-addext", "keyUsage=critical,keyCertSign"]);
         let names = format!("subjectAltName={names}");
-        certificates.sign("server", &["-addext", &names, "-addext", "extendedKeyUsage=serverAuth"]);
+        let certificates = Self { folder: Folder::new("tls"), names };
+        certificates.make("ca", &["-addext", "keyUsage=critical,keyCertSign"]);
+        certificates.renew();
         certificates.sign("client", &["-addext", "extendedKeyUsage=clientAuth"]);
         certificates
+    }
+
+    /// Makes the server's certificate anew, in the place of the one before.
+    ///
+    /// # Panics
+    ///
+    /// When openssl fails.
+    pub fn renew(&self) {
+        self.sign_server(&[]);
+    }
+
+    /// Makes the server's certificate anew, as one that has expired.
+    ///
+    /// # Panics
+    ///
+    /// When openssl fails.
+    pub fn expire(&self) {
+        self.sign_server(&["-not_before", "20200101000000Z", "-not_after", "20210101000000Z"]);
+    }
+
+    /// Puts a server's certificate of another authority, with its key, in the place of the one
+    /// before.
+    ///
+    /// # Panics
+    ///
+    /// When openssl fails.
+    pub fn be_foreign(&self) {
+        let foreign = Self::new();
+        for name in ["server.pem", "server.key"] {
+            fs::copy(foreign.file(name), self.file(name))
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+    }
+
+    fn sign_server(&self, more: &[&str]) {
+        let usual = ["-addext", &self.names, "-addext", "extendedKeyUsage=serverAuth"];
+        self.sign("server", &[&usual, more].concat());
     }
 
     /// The folder of all of them.
@@ -73,12 +112,15 @@ impl Certificates {
     }
 
     fn make(&self, name: &str, more: &[&str]) {
-        let ec = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-days", "30"];
+        let ec = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc"];
+        // Where its time is not given.
+        let days: &[&str] = if more.contains(&"-not_after") { &[] } else { &["-days", "30"] };
         Root::Testing
             .command("openssl")
             .bind(self.folder.path())
             .args(["req", "-x509", "-subj", &format!("/CN={name}")])
             .args(ec)
+            .args(days)
             .arg("-keyout")
             .arg(self.file(&format!("{name}.key")))
             .arg("-out")

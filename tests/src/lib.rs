@@ -11,9 +11,11 @@
 //! seen. Every wait has a deadline.
 
 pub mod ami;
+pub mod amqp_conf;
 pub mod ari;
 pub mod asterisk;
 pub mod black_hole;
+pub mod c_module;
 pub mod certificates;
 pub mod consul;
 pub mod consumer;
@@ -21,6 +23,7 @@ pub mod folder;
 pub mod ports;
 pub mod pretender;
 pub mod process;
+pub mod program;
 pub mod proxy;
 pub mod rabbitmq;
 pub mod references;
@@ -28,16 +31,18 @@ pub mod request;
 pub mod root;
 mod server;
 pub mod sip;
+pub mod valgrind;
 pub mod wait;
 
 pub use ami::Ami;
+pub use amqp_conf::AmqpConf;
 pub use ari::{Ari, AriEvents, Reply};
 pub use asterisk::{Asterisk, Builder, Version};
 pub use black_hole::BlackHole;
 pub use consul::{Consul, ConsulBuilder};
 pub use consumer::{Consumer, Message};
 pub use pretender::{Answer, Pretender};
-pub use proxy::Proxy;
+pub use proxy::{Network, Proxy, Towards};
 pub use rabbitmq::{Broker, Tenant};
 pub use request::Request;
 pub use sip::Call;

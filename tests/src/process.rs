@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 pub use rustix::process::Signal;
-use rustix::process::{Pid, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, kill_process, prlimit};
 
 use crate::wait::{eventually, poll};
 
@@ -125,6 +125,16 @@ impl Process {
         kilobytes.unwrap_or_default() * 1024
     }
 
+    /// Its share of resident memory in bytes: what it shares with others is divided among them; 0
+    /// when it has ended.
+    pub fn pss_bytes(&self) -> u64 {
+        let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid));
+        let rollup = rollup.unwrap_or_default();
+        let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap_or_default();
+        let kilobytes = line.split_whitespace().next().and_then(|text| text.parse::<u64>().ok());
+        kilobytes.unwrap_or_default() * 1024
+    }
+
     /// The number of its threads; 0 when it has ended.
     pub fn threads(&self) -> usize {
         field(self.pid, "Threads:").and_then(|text| text.parse().ok()).unwrap_or_default()
@@ -161,6 +171,23 @@ pub fn send(pid: u32, signal: Signal) {
         // It has just ended: nothing to signal.
         let _ = kill_process(pid, signal);
     }
+}
+
+/// Sets the number of files that a process may have open, from now on (the soft limit); what it was.
+///
+/// # Panics
+///
+/// When there is no such process.
+pub fn limit_files(pid: u32, count: u64) -> u64 {
+    let path = format!("/proc/{pid}/limits");
+    let limits = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let mut words = line.into_iter().flat_map(str::split_whitespace);
+    let [soft, hard] = [words.next(), words.next()].map(|word| word?.parse().ok());
+    let new = Rlimit { current: Some(count), maximum: hard };
+    prlimit(i32::try_from(pid).ok().and_then(Pid::from_raw), Resource::Nofile, new)
+        .unwrap_or_else(|error| panic!("the files of process {pid}: {error}"));
+    soft.unwrap_or(u64::MAX)
 }
 
 /// The first word of a field of `/proc/<pid>/status`.

@@ -31,7 +31,8 @@ pub struct Broker {
     certificates: Option<Certificates>,
     shared: bool,
     server: Server,
-    _port_mapper: Process,
+    /// The other's, for a node of a cluster.
+    _port_mapper: Option<Process>,
     folder: Folder,
 }
 
@@ -74,23 +75,55 @@ impl Broker {
     #[track_caller]
     pub fn with(certificates: Option<Certificates>, configuration: &str) -> Self {
         let folder = Folder::new("mq");
+        folder.sub("home");
+        let port = ports::free();
+        // In the foreground and ours: else the server starts one that outlives everything.
+        let port_mapper = Root::Testing
+            .command("epmd")
+            .args(["-address", "127.0.0.1", "-port", &port.to_string()])
+            .spawn("epmd", &folder.path().join("epmd.printed"));
+        eventually("epmd to listen", seconds(10), || TcpStream::connect(("127.0.0.1", port)));
+        Self::begun(folder, port, Some(port_mapper), certificates, configuration)
+    }
+
+    /// One more node, in a cluster with this one. It ends before this one does.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come up within two minutes, or does not join.
+    #[track_caller]
+    pub fn joined(&self) -> Self {
+        let folder = Folder::new("mq");
+        let cookie = "home/.erlang.cookie";
+        folder.sub("home");
+        std::fs::copy(self.folder.path().join(cookie), folder.path().join(cookie))
+            .unwrap_or_else(|error| panic!("{cookie}: {error}"));
+        let other = Self::begun(folder, self.ports.port_mapper, None, None, "");
+        other.ctl(&["stop_app"]);
+        other.ctl(&["join_cluster", &self.node]);
+        other.ctl(&["start_app"]);
+        other
+    }
+
+    #[track_caller]
+    fn begun(
+        folder: Folder,
+        port_of_mapper: u16,
+        port_mapper: Option<Process>,
+        certificates: Option<Certificates>,
+        configuration: &str,
+    ) -> Self {
         let ports = Ports {
             amqp: ports::free(),
             amqps: ports::free(),
             management: ports::free(),
             distribution: ports::free(),
-            port_mapper: ports::free(),
+            port_mapper: port_of_mapper,
         };
         let node = format!("rig-{}@localhost", ports.amqp);
-        folder.sub("home");
         folder.write("enabled_plugins", "[rabbitmq_management].\n");
         let text = written(ports, certificates.as_ref()) + configuration;
         folder.write("rabbitmq.conf", text);
-        // In the foreground and ours: else the server starts one that outlives everything.
-        let port_mapper = Root::Testing
-            .command("epmd")
-            .args(["-address", "127.0.0.1", "-port", &ports.port_mapper.to_string()])
-            .spawn("epmd", &folder.path().join("epmd.printed"));
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(seconds(30)))
@@ -107,9 +140,6 @@ impl Broker {
             _port_mapper: port_mapper,
             folder,
         };
-        eventually("epmd to listen", seconds(10), || {
-            TcpStream::connect(("127.0.0.1", broker.ports.port_mapper)).map(drop)
-        });
         broker.start();
         broker
     }

@@ -163,7 +163,7 @@ impl Requests {
 
     fn is_no_head(&self) -> bool {
         let is_text = self.pending.first().is_none_or(u8::is_ascii_graphic);
-        !is_text || self.pending.len() > HEAD
+        !is_text || self.pending.starts_with(b"AMQP\0") || self.pending.len() > HEAD
     }
 
     fn taken(&mut self, length: usize) -> Option<Vec<u8>> {

@@ -10,13 +10,15 @@ use std::sync::OnceLock;
 
 use crate::process::{Process, guarded};
 
-/// One of the two roots that `tests/rig/provision.sh` makes.
+/// One of the roots that `tests/rig/provision.sh` makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Root {
     /// Debian testing: Asterisk 22, RabbitMQ 4, Kamailio, SIPp.
     Testing,
     /// Debian 11: Asterisk 16, Consul, gcc.
     Bullseye,
+    /// Debian testing: Asterisk 22, valgrind.
+    Memory,
 }
 
 impl Root {
@@ -25,6 +27,7 @@ impl Root {
         match self {
             Self::Testing => "testing",
             Self::Bullseye => "bullseye",
+            Self::Memory => "memory",
         }
     }
 
@@ -51,7 +54,7 @@ impl Root {
 
     /// Once a process: nothing but a look at the stamp where the root is there.
     fn provision(self) {
-        static DONE: [OnceLock<bool>; 2] = [OnceLock::new(), OnceLock::new()];
+        static DONE: [OnceLock<bool>; 3] = [const { OnceLock::new() }; 3];
         let done = DONE[self as usize].get_or_init(|| {
             let script = Command::new(script("provision.sh")).arg(self.name()).status();
             script.is_ok_and(|status| status.success())
@@ -118,6 +121,16 @@ impl Inside {
         assignment.push("=");
         assignment.push(value);
         self.environment.push(assignment);
+        self
+    }
+
+    /// Runs it in this folder, which must be bound.
+    #[must_use]
+    pub fn current_dir(mut self, path: &Path) -> Self {
+        let mut option = OsString::from("--chdir=");
+        option.push(path);
+        // An option of env, which takes its options first.
+        self.environment.insert(0, option);
         self
     }
 

@@ -3,12 +3,13 @@
 
 //! SIP calls with audio, by SIPp.
 
+use std::fs;
 use std::time::Duration;
 
 use crate::Asterisk;
 use crate::folder::Folder;
 use crate::ports;
-use crate::process::{Process, tail};
+use crate::process::{Process, Signal, tail};
 use crate::root::Root;
 
 const SCENARIO: &str = include_str!("../rig/call.xml");
@@ -52,6 +53,8 @@ impl Call {
         let process = Root::Testing
             .command("sipp")
             .bind(folder.path())
+            // Where it writes its times.
+            .current_dir(folder.path())
             .env("TERM", "dumb")
             .arg(format!("127.0.0.1:{}", asterisk.sip_port()))
             .args(["-i", "127.0.0.1", "-mi", "127.0.0.1", "-nostdin"])
@@ -61,6 +64,7 @@ impl Call {
             .args(["-s", extension, "-key", "caller", "4711"])
             .args(["-m", &count.to_string(), "-r", &rate.to_string()])
             // Without an answer at all it gives up.
+            .args(["-trace_rtt", "-rtt_freq", "1"])
             .args(["-recv_timeout", "30000", "-trace_err", "-error_file"])
             .arg(&errors)
             .arg("-sf")
@@ -96,9 +100,36 @@ impl Call {
         if status.success() {
             return Ok(());
         }
-        let errors = std::fs::read_to_string(self.folder.path().join("errors"));
-        let printed = tail(&self.process.output(), 40);
-        Err(format!("a call failed, SIPp {status}: {}", errors.unwrap_or(printed)))
+        let errors = fs::read_to_string(self.folder.path().join("errors"));
+        let errors = errors.unwrap_or_else(|_| tail(&self.process.output(), 40));
+        // The end of a call's time is told there too, and is none.
+        let is_error = |line: &&str| !line.trim().is_empty() && !line.contains("jumping to label");
+        let errors: Vec<&str> = errors.lines().filter(is_error).collect();
+        Err(format!("a call failed, SIPp {status}: {}", tail(&errors.join("\n"), 20)))
+    }
+
+    /// Places calls until [`Call::hang_up`], `rate` a second.
+    #[track_caller]
+    pub fn endless(asterisk: &Asterisk, extension: &str, hold: Duration, rate: u32) -> Self {
+        Self::several(asterisk, extension, hold, 1_000_000, rate)
+    }
+
+    /// Places no more calls; those that are under way go on to their ends.
+    pub fn hang_up(&self) {
+        self.process.signal(Signal::USR1);
+    }
+
+    /// How long it was from INVITE to 200 OK, for each call that was answered.
+    pub fn answer_times(&self) -> Vec<Duration> {
+        let files = fs::read_dir(self.folder.path()).into_iter().flatten().flatten();
+        let is_times = |name: &str| name.ends_with("_rtt.csv");
+        let texts = files
+            .filter(|file| file.file_name().to_str().is_some_and(is_times))
+            .map(|file| fs::read_to_string(file.path()).unwrap_or_default());
+        let text = texts.collect::<String>();
+        // Date; milliseconds; which. The first line has the names.
+        let times = text.lines().filter_map(|line| line.split(';').nth(1)?.trim().parse().ok());
+        times.map(|time: f64| Duration::from_secs_f64(time / 1000.0)).collect()
     }
 
     /// Whether it is still under way.

@@ -177,7 +177,7 @@ fn a_missing_vhost_is_waited_for(version: Version) {
 }
 
 fn a_silent_peer_is_left_after_the_timeout(version: Version) {
-    let mut gate = Gate::silent();
+    let gate = Gate::silent();
     gate.open();
     let url = format!("amqp://user:secret@127.0.0.1:{}/", gate.port());
     let conf = AmqpConf::new(&url).connection("connection_timeout", "1500ms");
@@ -198,7 +198,7 @@ fn a_silent_peer_is_left_after_the_timeout(version: Version) {
 
 fn the_next_url_is_taken_when_one_is_dead(version: Version) {
     let tenant = Broker::shared().tenant();
-    let mut gate = Gate::to(tenant.broker().port());
+    let gate = Gate::to(tenant.broker().port());
     let dead = format!("amqp://user:secret@127.0.0.1:{}/", ports::free());
     let good = gate.url(&tenant.url());
     keep_all(&tenant, "asterisk", "kept", "classic");
@@ -217,7 +217,7 @@ fn the_next_url_is_taken_when_one_is_dead(version: Version) {
 
 fn a_connection_that_breaks_again_and_again_loses_nothing(version: Version) {
     let tenant = Broker::shared().tenant();
-    let mut gate = Gate::to(tenant.broker().port());
+    let gate = Gate::to(tenant.broker().port());
     gate.open();
     keep_all(&tenant, "asterisk", "kept", "classic");
     let asterisk = node(version, &AmqpConf::new(&gate.url(&tenant.url())).text()).start();

@@ -3,11 +3,11 @@
 
 //! `include/asterisk/stasis_amqp.h`, by a C module that is compiled here and calls it.
 
+use rig::c_module::compile;
 use rig::folder::Folder;
 use rig::{Version, seconds};
 use serde_json::json;
 
-use crate::c_module::compile;
 use crate::contract::assert_labels;
 use crate::pair::{Pair, load, unload};
 

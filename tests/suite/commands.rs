@@ -149,7 +149,7 @@ pub(crate) fn completed(asterisk: &Asterisk, line: &str) -> Vec<String> {
 fn words_are_completed(version: Version) {
     let pair = with_two_connections(version);
     let offers = |line: &str| completed(&pair.asterisk, line);
-    assert_eq!(offers("amqp "), ["show", "test"]);
+    assert_eq!(offers("amqp "), ["show", "spool", "test"]);
     assert_eq!(offers("amqp show "), ["connection", "status"]);
     assert_eq!(offers("amqp show connection "), ["bunny", "second"]);
     assert_eq!(offers("amqp show connection b"), ["bunny"]);

@@ -220,11 +220,6 @@ fn slips_are_warned_of_and_the_rest_applies(version: Version) {
             conf.clone().connection("verify", "no"),
             "[bunny] line #: verify has no effect without an amqps:// url",
         ),
-        warned(
-            conf.clone().stasis("spool_dir", "/var/spool/x"),
-            "[stasis] line #: spool_dir = '/var/spool/x': spool is not available in this version, \
-             which keeps events in memory only",
-        ),
     ] {
         asterisk.write_conf("amqp.conf", &fault.conf.text());
         let mark = asterisk.log_mark();

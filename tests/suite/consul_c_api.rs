@@ -3,11 +3,11 @@
 
 //! `include/asterisk/consul.h`, by a C module that is compiled here and calls it.
 
+use rig::c_module::compile;
 use rig::folder::Folder;
 use rig::{Asterisk, Consul, Version};
 use serde_json::json;
 
-use crate::c_module::compile;
 use crate::fleet::{CONSUL, ConsulConf, load, node, unload};
 
 on_each_version!(

@@ -7,10 +7,10 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::thread;
 use std::time::Instant;
 
+use rig::c_module::compile;
 use rig::folder::Folder;
 use rig::{Asterisk, Broker, Consul, Proxy, Tenant, Version, eventually, ports, seconds};
 
-use crate::c_module::compile;
 use crate::fleet::{AMQP, CONSUL, DISCOVERY, load, node, unload, wait_status};
 use crate::gate::Gate;
 use crate::member::{Member, definition, quick, register, unregister, wait_output};
@@ -66,7 +66,7 @@ fn tenant() -> Tenant<'static> {
 
 fn rabbitmq_that_is_away_is_a_warning(version: Version) {
     let (consul, tenant) = (Consul::start(), tenant());
-    let mut gate = Gate::to(tenant.broker().port());
+    let gate = Gate::to(tenant.broker().port());
     gate.open();
     let asterisk = publishing(version, &consul, &gate.url(&tenant.url()), |conf| conf);
     let id = asterisk.entity_id();

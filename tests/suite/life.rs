@@ -91,7 +91,7 @@ fn no_reference_is_left_at_the_end(version: Version) {
 
 fn it_unloads_in_every_state(version: Version) {
     let tenant = Broker::shared().tenant();
-    let mut silent = Gate::silent();
+    let silent = Gate::silent();
     silent.open();
     let good = AmqpConf::new(&tenant.url());
     let at = |host: &str, port: u16| AmqpConf::new(&format!("amqp://a:b@{host}:{port}/"));

@@ -39,7 +39,7 @@ impl Outcome {
 fn overflow(version: Version, options: &[(&str, &str)], fill: impl FnOnce(&Asterisk)) -> Outcome {
     let tenant = Broker::shared().tenant();
     keep_all(&tenant, "asterisk", "kept", "classic");
-    let mut gate = Gate::to(tenant.broker().port());
+    let gate = Gate::to(tenant.broker().port());
     let conf = AmqpConf::new(&gate.url(&tenant.url())).stasis("publish_ami_events", "no");
     let conf = options.iter().fold(conf, |conf, (name, value)| conf.stasis(name, value));
     let asterisk = node(version, &conf.text()).start();

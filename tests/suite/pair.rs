@@ -3,59 +3,10 @@
 
 //! A node that publishes, and the broker's vhost it publishes to: what nearly every scenario needs.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub(crate) use rig::AmqpConf;
 use rig::{Asterisk, Broker, Builder, Consumer, Tenant, Version, eventually, seconds};
-
-/// `amqp.conf`, option by option.
-#[derive(Clone)]
-pub(crate) struct AmqpConf {
-    connection: BTreeMap<String, String>,
-    stasis: BTreeMap<String, String>,
-    more: String,
-}
-
-impl AmqpConf {
-    /// The least there must be; all else is default.
-    pub(crate) fn new(url: &str) -> Self {
-        let option = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        Self {
-            connection: BTreeMap::from([option("type", "connection"), option("url", url)]),
-            stasis: BTreeMap::from([option("type", "stasis"), option("connection", "bunny")]),
-            more: String::new(),
-        }
-    }
-
-    pub(crate) fn connection(mut self, name: &str, value: &str) -> Self {
-        self.connection.insert(name.to_owned(), value.to_owned());
-        self
-    }
-
-    pub(crate) fn stasis(mut self, name: &str, value: &str) -> Self {
-        self.stasis.insert(name.to_owned(), value.to_owned());
-        self
-    }
-
-    /// Text at the end of the file.
-    pub(crate) fn more(mut self, text: &str) -> Self {
-        self.more.push_str(text);
-        self
-    }
-
-    pub(crate) fn text(&self) -> String {
-        let section = |name: &str, options: &BTreeMap<String, String>| {
-            let lines = options.iter().map(|(name, value)| format!("{name} = {value}\n"));
-            format!("[{name}]\n{}\n", lines.collect::<String>())
-        };
-        format!(
-            "[general]\nenabled = yes\n\n{}{}{}",
-            section("bunny", &self.connection),
-            section("stasis", &self.stasis),
-            self.more
-        )
-    }
-}
 
 /// Without the dialplan's own lines, which cost more than the events.
 const LOGGER: &str = "[general]\ndateformat = %F %T.%3q\n[logfiles]\n\

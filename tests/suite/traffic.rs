@@ -91,18 +91,14 @@ pub(crate) fn settle(asterisk: &Asterisk) -> u64 {
         if last.1.elapsed() > Duration::from_millis(150) { Ok(()) } else { Err(seen) }
     });
     eventually("the queue to be empty", seconds(60), || match depth(asterisk) {
-        (0, 0) => Ok(counter(asterisk, "queued")),
+        (0, 0) if spool(asterisk).0 == 0 => Ok(counter(asterisk, "queued")),
         (queued, unconfirmed) => Err(format!("{queued} queued, {unconfirmed} unconfirmed")),
     })
 }
 
 #[track_caller]
 pub(crate) fn hang_up(asterisk: &Asterisk) {
-    asterisk.cli("channel request hangup all");
-    eventually("the channels to end", seconds(20), || {
-        let shown = asterisk.cli("core show channels count");
-        if shown.contains("0 active channels") { Ok(()) } else { Err(shown) }
-    });
+    asterisk.hang_up_all(seconds(20));
 }
 
 /// Events queued, and events unconfirmed.
@@ -116,6 +112,17 @@ pub(crate) fn depth(asterisk: &Asterisk) -> (u64, u64) {
     match (of("Queue:"), of("Unconfirmed:")) {
         (Some(queued), Some(unconfirmed)) => (queued, unconfirmed),
         _ => panic!("no depth in:\n{shown}"),
+    }
+}
+
+/// Events and bytes in the spool, if it has any.
+#[track_caller]
+pub(crate) fn spool(asterisk: &Asterisk) -> (u64, u64) {
+    let status = asterisk.ari().get("/amqp").ok();
+    let of = |name: &str| status["spool"][name].as_u64();
+    match (of("events"), of("bytes")) {
+        (Some(events), Some(bytes)) => (events, bytes),
+        _ => panic!("no spool in: {status}"),
     }
 }
 

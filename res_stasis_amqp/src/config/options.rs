@@ -77,4 +77,9 @@ pub(super) const STASIS: &[KnownOption] = &[
     option("overflow", "drop_oldest", "What a full queue does: drop_oldest or drop_newest"),
     option("spool_dir", "", "Directory for what memory cannot hold; empty: none"),
     option("spool_max_bytes", "1g", "Bytes the spool may hold, from 64k"),
+    option(
+        "spool_sync",
+        "yes",
+        "Whether the spool is to survive a power failure, not only a kill of Asterisk",
+    ),
 ];

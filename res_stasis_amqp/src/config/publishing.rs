@@ -7,7 +7,7 @@ use asterisk::config::{Reader, Report, Section, value};
 
 use super::options;
 use crate::filter::Filter;
-use crate::outbox::{Limits, Overflow};
+use crate::limits::{Limits, Overflow};
 
 /// What is published and where to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +81,8 @@ pub(crate) struct SpoolSettings {
     pub dir: String,
     /// What it may hold.
     pub max_bytes: u64,
+    /// Whether it is to survive a power failure, and not only a kill of Asterisk.
+    pub sync: bool,
 }
 
 pub(super) fn read(section: &Section, report: &mut Report) -> StasisSettings {
@@ -139,15 +141,15 @@ fn limits(options: &mut Reader<'_>) -> Limits {
 fn spool(options: &mut Reader<'_>) -> Option<SpoolSettings> {
     let dir = options.text("spool_dir");
     let max_bytes = options.size("spool_max_bytes", 65_536..);
+    let sync = options.yes_no("spool_sync");
     if dir.is_empty() {
         return None;
     }
-    let text = format!(
-        "spool_dir = '{dir}': spool is not available in this version, which keeps events in \
-         memory only"
-    );
-    options.warn("spool_dir", text);
-    Some(SpoolSettings { dir, max_bytes })
+    if !dir.starts_with('/') {
+        let text = format!("spool_dir = '{dir}': must be an absolute path");
+        options.error("spool_dir", text);
+    }
+    Some(SpoolSettings { dir, max_bytes, sync })
 }
 
 /// What a broker would refuse for ever is refused here, once, with the reason.

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use asterisk::config::{Entry, Report, Section};
 
+use super::publishing::SpoolSettings;
 use super::*;
 use crate::filter::Filter;
-use crate::outbox::{Limits, Overflow};
+use crate::limits::{Limits, Overflow};
 
 const GOOD: &str = "
 [general]
@@ -212,6 +213,7 @@ fn bad_values_are_errors_that_name_their_bounds() {
         ("", "queue_max_bytes = 63k", "must be at least 64k"),
         ("", "overflow = block", "must be one of drop_oldest, drop_newest"),
         ("", "spool_max_bytes = x", "number of bytes"),
+        ("", "spool_dir = spool", "must be an absolute path"),
         ("", "exchange =", "exchange = '': the default exchange cannot be declared"),
         ("", "exchange = amq.topic", "set declare_exchange = no"),
     ] {
@@ -325,11 +327,15 @@ fn tls_options_are_warned_of_where_they_do_harm_or_nothing() {
 }
 
 #[test]
-fn a_spool_is_declined_openly() {
-    let (settings, text) = warning("", "spool_dir = /var/spool/x\nspool_max_bytes = 1m");
-    assert!(text.contains("spool is not available in this version"));
+fn a_spool_has_a_directory_a_bound_and_a_say_on_power_failures() {
+    let settings = clean("", "spool_dir = /var/spool/x\nspool_max_bytes = 1m\nspool_sync = no");
+    let spool = SpoolSettings { dir: "/var/spool/x".into(), max_bytes: 1 << 20, sync: false };
+    assert_eq!(settings.stasis.unwrap().spool, Some(spool));
+    let settings = clean("", "spool_dir = /var/spool/x");
     let spool = settings.stasis.unwrap().spool.unwrap();
-    assert_eq!((spool.dir.as_str(), spool.max_bytes), ("/var/spool/x", 1 << 20));
+    assert_eq!((spool.max_bytes, spool.sync), (1 << 30, true));
+    let settings = clean("", "spool_max_bytes = 1m");
+    assert_eq!(settings.stasis.unwrap().spool, None);
 }
 
 #[test]

@@ -2,13 +2,17 @@
 // Copyright (C) 2026 The Constellation developers
 //! The outbox, case by case and against a model.
 
+mod storm;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::dice::Dice;
 use crate::event::Category;
+use crate::limits::Overflow;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -40,7 +44,7 @@ impl Bench {
         let wake = move || {
             bell.fetch_add(1, Ordering::Relaxed);
         };
-        Self { outbox: Outbox::new(limits, Arc::clone(&counters), wake), counters, rings }
+        Self { outbox: Outbox::new("1", limits, Arc::clone(&counters), wake), counters, rings }
     }
 
     fn of(events: usize, overflow: Overflow) -> Self {
@@ -78,8 +82,8 @@ impl Bench {
     /// The identities that hold at every moment.
     fn check(&self) {
         let (depth, ledger) = (self.outbox.depth(), self.outbox.ledger());
-        let held = (depth.queued_events + depth.in_flight_events) as u64;
-        assert_eq!(ledger.numbered, ledger.settled + ledger.dropped + held);
+        let held = (depth.queued_events + depth.in_flight_events) as u64 + depth.spooled_events;
+        assert_eq!(ledger.numbered + ledger.recovered, ledger.settled + ledger.dropped + held);
         assert_eq!(self.value("queued"), ledger.numbered);
         assert_eq!(self.value("dropped"), ledger.dropped);
     }
@@ -350,6 +354,24 @@ fn what_is_given_back_beyond_smaller_bounds_is_dropped() {
 }
 
 #[test]
+fn what_was_given_back_stays_while_it_leaves_half_of_the_room() {
+    let bench = Bench::of(10, Overflow::DropOldest);
+    bench.push(10);
+    let leased = bench.lease(1, 5);
+    bench.outbox.give_back(1, leased);
+    bench.push(7);
+    assert_eq!(numbers(&bench.lease(2, 9))[..7], [1, 2, 3, 4, 5, 13, 14]);
+
+    let bench = Bench::of(10, Overflow::DropOldest);
+    bench.push(10);
+    let leased = bench.lease(1, 8);
+    bench.outbox.give_back(1, leased);
+    bench.push(7);
+    assert_eq!(numbers(&bench.lease(2, 9))[..7], [4, 5, 6, 7, 8, 13, 14]);
+    bench.check();
+}
+
+#[test]
 fn larger_bounds_make_room_to_tell() {
     let bench = Bench::of(2, Overflow::DropNewest);
     bench.push(3);
@@ -385,19 +407,6 @@ fn close_tells_of_losses_while_it_can() {
     bench.outbox.close();
     let left = bench.lease(1, 100);
     assert_eq!(told(left.last().unwrap()).unwrap().0, 101);
-}
-
-/// SplitMix64, so that a failing seed can be run again.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) % sides as u64).unwrap()
-    }
 }
 
 /// What a consumer and its worker know, from which every promise of the outbox can be checked.
@@ -649,7 +658,7 @@ fn no_wake_up_is_lost_and_no_event_with_many_pushing() {
     let permit = Arc::<Permit>::default();
     let bell = Arc::clone(&permit);
     let room = limits(1 << 20, usize::MAX, Overflow::DropOldest);
-    let outbox = Outbox::new(room, Arc::default(), move || bell.give());
+    let outbox = Outbox::new("1", room, Arc::default(), move || bell.give());
     let seen = std::thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| (0..EACH).for_each(|_| outbox.push(event(0))));
@@ -666,7 +675,7 @@ fn two_workers_share_without_losing_a_wake_up() {
     let bells = permits.clone();
     let room = limits(1 << 20, usize::MAX, Overflow::DropOldest);
     let wake = move || bells.iter().for_each(|bell| bell.give());
-    let outbox = Outbox::new(room, Arc::default(), wake);
+    let outbox = Outbox::new("1", room, Arc::default(), wake);
     let mut seen = std::thread::scope(|scope| {
         let workers = [1, 2].map(|worker| {
             let (outbox, permits) = (&outbox, &permits);

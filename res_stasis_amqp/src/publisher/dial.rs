@@ -24,6 +24,9 @@ const MOST_ADDRESSES: usize = 8;
 /// What an unresponsive peer is given when the heartbeat is the server's choice.
 const DEFAULT_PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long the peer may take nothing of what is written, at least.
+const SHUT_WINDOW: Duration = Duration::from_secs(120);
+
 /// A connected stream, and a second handle on its socket: shutting that down ends whatever lapin
 /// still does with the first, also when the peer has frozen.
 pub(super) struct Dialled {
@@ -96,6 +99,9 @@ impl Socket {
         options.set_tcp_nodelay(true)?;
         let probes = TcpKeepalive::new().with_time(patience / 2).with_interval(patience / 4);
         options.set_tcp_keepalive(&probes.with_retries(3))?;
+        // A peer that reads slowly shuts the window too, for as long as it takes to empty a good
+        // part of its buffer. The heartbeat tells it from a dead one.
+        let patience = patience.max(SHUT_WINDOW);
         options.set_tcp_user_timeout(Some(patience))?;
         let stream = StdStream::from(stream.as_fd().try_clone_to_owned()?);
         Ok(Self { stream, patience })

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::event::Event;
+use crate::identity::Place;
 use crate::loss::Reason;
 use crate::outbox::Outbox;
 
@@ -53,14 +54,14 @@ pub(super) struct Parcel {
 pub(super) struct InFlight {
     outbox: Arc<Outbox>,
     worker: u64,
-    /// The highest sequence number ever sent by this worker.
+    /// The mark of the highest place ever sent by this worker.
     high_water: Arc<AtomicU64>,
     fresh: Vec<Arc<Event>>,
-    sent: BTreeMap<u64, Sent>,
+    sent: BTreeMap<Place, Sent>,
     sent_bytes: usize,
     /// When what was sent, oldest first; an entry may be out of date.
-    order: VecDeque<(Instant, u64)>,
-    resting: BTreeMap<(Instant, u64), (Arc<Event>, u32)>,
+    order: VecDeque<(Instant, Place)>,
+    resting: BTreeMap<(Instant, Place), (Arc<Event>, u32)>,
 }
 
 impl InFlight {
@@ -126,42 +127,42 @@ impl InFlight {
     }
 
     fn send(&mut self, event: Arc<Event>, attempt: u32, now: Instant) -> Parcel {
-        let sequence = event.sequence;
-        let highest = self.high_water.fetch_max(sequence, Ordering::Relaxed);
+        let place = event.place();
+        let highest = self.high_water.fetch_max(place.mark(), Ordering::Relaxed);
         self.sent_bytes += event.cost();
-        self.order.push_back((now, sequence));
-        self.sent.insert(sequence, Sent { event: event.clone(), attempt, at: now });
-        Parcel { event, again: sequence <= highest }
+        self.order.push_back((now, place));
+        self.sent.insert(place, Sent { event: event.clone(), attempt, at: now });
+        Parcel { event, again: place.mark() <= highest }
     }
 
-    fn unsent(&mut self, sequence: u64) -> Option<Sent> {
-        let sent = self.sent.remove(&sequence)?;
+    fn unsent(&mut self, place: Place) -> Option<Sent> {
+        let sent = self.sent.remove(&place)?;
         self.sent_bytes = self.sent_bytes.saturating_sub(sent.event.cost());
         Some(sent)
     }
 
     /// The broker has it, or it was only to be written.
-    pub(super) fn settle(&mut self, sequence: u64) {
-        if let Some(sent) = self.unsent(sequence) {
+    pub(super) fn settle(&mut self, place: Place) {
+        if let Some(sent) = self.unsent(place) {
             self.outbox.settle(self.worker, &sent.event);
         }
     }
 
     /// The broker would not take it now. It is sent again after a rest, or given up.
-    pub(super) fn nacked(&mut self, sequence: u64, now: Instant) {
-        let Some(sent) = self.unsent(sequence) else { return };
+    pub(super) fn nacked(&mut self, place: Place, now: Instant) {
+        let Some(sent) = self.unsent(place) else { return };
         if sent.attempt >= MOST_ATTEMPTS {
             self.outbox.discard(self.worker, &sent.event, Reason::Refused);
             return;
         }
         let rest = FIRST_REST.saturating_mul(1 << (sent.attempt - 1));
-        self.resting.insert((now + rest, sequence), (sent.event, sent.attempt));
+        self.resting.insert((now + rest, place), (sent.event, sent.attempt));
     }
 
     /// Since when the broker owes the oldest confirm.
     pub(super) fn oldest(&mut self) -> Option<Instant> {
-        while let Some((at, sequence)) = self.order.front() {
-            if self.sent.get(sequence).is_some_and(|sent| sent.at == *at) {
+        while let Some((at, place)) = self.order.front() {
+            if self.sent.get(place).is_some_and(|sent| sent.at == *at) {
                 return Some(*at);
             }
             self.order.pop_front();
@@ -172,9 +173,9 @@ impl InFlight {
     /// The broker was not able to confirm until now, so it owes nothing yet.
     pub(super) fn forgive(&mut self, now: Instant) {
         self.order.clear();
-        for (sequence, sent) in &mut self.sent {
+        for (place, sent) in &mut self.sent {
             sent.at = now;
-            self.order.push_back((now, *sequence));
+            self.order.push_back((now, *place));
         }
     }
 
@@ -206,9 +207,13 @@ impl Drop for InFlight {
 mod tests {
     use super::*;
     use crate::counters::Counters;
-    use crate::outbox::{Limits, Overflow};
+    use crate::limits::{Limits, Overflow};
 
     const WORKER: u64 = 7;
+
+    fn at(sequence: u64) -> Place {
+        Place { rank: Place::THIS_RUN, sequence }
+    }
 
     struct Bench {
         outbox: Arc<Outbox>,
@@ -221,7 +226,7 @@ mod tests {
         fn new() -> Self {
             let limits = Limits { events: 100_000, bytes: 1 << 30, overflow: Overflow::DropOldest };
             let counters = Arc::new(Counters::default());
-            let outbox = Arc::new(Outbox::new(limits, counters.clone(), || {}));
+            let outbox = Arc::new(Outbox::new("1", limits, counters.clone(), || {}));
             Self { outbox, counters, high_water: Arc::default(), now: Instant::now() }
         }
 
@@ -252,9 +257,9 @@ mod tests {
         let window = WINDOW_EVENTS as u64;
         assert_eq!(bench.sequences(&mut in_flight), (1..=window).collect::<Vec<_>>());
         assert!(!in_flight.would_lease());
-        in_flight.settle(1000);
-        in_flight.settle(5);
-        in_flight.settle(5);
+        in_flight.settle(at(1000));
+        in_flight.settle(at(5));
+        in_flight.settle(at(5));
         assert_eq!(bench.sequences(&mut in_flight), [window + 1, window + 2]);
         assert_eq!(bench.outbox.ledger().settled, 2);
     }
@@ -267,13 +272,13 @@ mod tests {
         let mut in_flight = bench.in_flight();
         let first = bench.sequences(&mut in_flight);
         assert!(first.len() < 4, "{first:?}");
-        first.iter().for_each(|sequence| in_flight.settle(*sequence));
+        first.iter().for_each(|sequence| in_flight.settle(at(*sequence)));
         let mut seen = first.len();
         while seen < 5 {
             let more = bench.sequences(&mut in_flight);
             assert!(!more.is_empty(), "stuck after {seen}");
             seen += more.len();
-            more.iter().for_each(|sequence| in_flight.settle(*sequence));
+            more.iter().for_each(|sequence| in_flight.settle(at(*sequence)));
         }
     }
 
@@ -285,7 +290,7 @@ mod tests {
         bench.push(1, 10);
         let mut in_flight = bench.in_flight();
         assert_eq!(bench.sequences(&mut in_flight), [1]);
-        in_flight.settle(1);
+        in_flight.settle(at(1));
         assert_eq!(bench.sequences(&mut in_flight)[0], 3);
         assert_eq!(bench.counters.dropped_too_large.load(Ordering::Relaxed), 1);
     }
@@ -299,7 +304,7 @@ mod tests {
             let parcel = in_flight.next(bench.now, true).unwrap();
             assert_eq!((parcel.event.sequence, parcel.again), (1, attempt > 1));
             assert_eq!(bench.dropped(), 0);
-            in_flight.nacked(1, bench.now);
+            in_flight.nacked(at(1), bench.now);
             if attempt == MOST_ATTEMPTS {
                 break;
             }
@@ -318,7 +323,7 @@ mod tests {
         bench.push(WINDOW_EVENTS * 2, 10);
         let mut in_flight = bench.in_flight();
         let first = bench.sequences(&mut in_flight);
-        first.iter().for_each(|sequence| in_flight.nacked(*sequence, bench.now));
+        first.iter().for_each(|sequence| in_flight.nacked(at(*sequence), bench.now));
         assert_eq!(bench.sequences(&mut in_flight).len(), WINDOW_EVENTS);
     }
 
@@ -330,8 +335,8 @@ mod tests {
         for _ in 0..300 {
             in_flight.next(bench.now, true).unwrap();
         }
-        in_flight.settle(2);
-        in_flight.nacked(3, bench.now);
+        in_flight.settle(at(2));
+        in_flight.nacked(at(3), bench.now);
         drop(in_flight);
         assert_eq!(bench.outbox.depth().in_flight_events, 0);
         let mut in_flight = bench.in_flight();
@@ -368,9 +373,9 @@ mod tests {
             bench.now += Duration::from_secs(1);
         }
         assert_eq!(in_flight.oldest(), Some(start));
-        in_flight.settle(1);
+        in_flight.settle(at(1));
         assert_eq!(in_flight.oldest(), Some(start + Duration::from_secs(1)));
-        in_flight.nacked(2, bench.now);
+        in_flight.nacked(at(2), bench.now);
         assert_eq!(in_flight.oldest(), Some(start + Duration::from_secs(2)));
         in_flight.forgive(bench.now);
         assert_eq!(in_flight.oldest(), Some(bench.now));

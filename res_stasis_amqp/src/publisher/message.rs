@@ -7,34 +7,15 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
 use crate::event::Event;
+use crate::identity::Identity;
 
 /// The server's limit (RabbitMQ's `max_message_size`); it closes the channel on a larger one, so
 /// such an event is never sent.
 pub(super) const MOST_BODY_BYTES: usize = 16 * 1024 * 1024;
 
-/// Who publishes: the node, and which of its runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
-    /// The entity id: header `asterisk_id`.
-    pub(crate) eid: String,
-    /// Distinguishes the sequence numbers of this run from those of the run before.
-    pub(crate) boot: String,
-}
-
-impl Identity {
-    /// Property `message_id`: the same however often an event is sent.
-    pub(super) fn message_id(&self, sequence: u64) -> String {
-        format!("{}/{}/{sequence}", self.eid, self.boot)
-    }
-
-    /// The event that a returned message was.
-    pub(super) fn sequence_of(&self, message_id: &str) -> Option<u64> {
-        let rest = message_id.strip_prefix(&self.eid)?.strip_prefix('/')?;
-        rest.strip_prefix(&self.boot)?.strip_prefix('/')?.parse().ok()
-    }
-}
-
+/// `identity` is that of this run; an event of another has its own.
 pub(super) fn properties(event: &Event, identity: &Identity, persistent: bool) -> BasicProperties {
+    let identity = event.origin.as_ref().map_or(identity, |origin| &origin.identity);
     let mut headers = FieldTable::default();
     let mut text = |key: &str, value: &str| {
         headers.insert(short(key), AMQPValue::LongString(value.into()));
@@ -69,6 +50,7 @@ pub(super) fn short(text: &str) -> ShortString {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::Origin;
 
     fn identity() -> Identity {
         Identity { eid: "00:00:5e:00:53:01".into(), boot: "b/1".into() }
@@ -108,11 +90,15 @@ mod tests {
     }
 
     #[test]
-    fn a_returned_message_names_its_event_and_only_ours() {
-        let identity = identity();
-        assert_eq!(identity.sequence_of(&identity.message_id(7)), Some(7));
-        assert_eq!(identity.sequence_of("00:00:5e:00:53:01/b/2/7"), None);
-        assert_eq!(identity.sequence_of("test"), None);
+    fn an_event_of_a_former_run_is_labelled_as_it_was_then() {
+        let mut event = Event::channel("Dial", "{}", 0);
+        event.sequence = 9;
+        let then = Identity { eid: "before".into(), boot: "1".into() };
+        event.origin = Some(Origin { rank: 0, identity: then.into() });
+        let properties = properties(&event, &identity(), true);
+        assert_eq!(properties.message_id().as_ref().unwrap().as_str(), "before/1/9");
+        let headers = properties.headers().as_ref().unwrap().inner();
+        assert_eq!(headers.get("asterisk_id"), Some(&AMQPValue::LongString("before".into())));
     }
 
     #[test]

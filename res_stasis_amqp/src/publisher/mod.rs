@@ -39,15 +39,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 pub(crate) use bell::Bell;
-pub(crate) use message::Identity;
 pub(crate) use threads::{Enrol, Leftover};
 
+use crate::answer::Waiting;
 use crate::config::{ConnectionSettings, ExchangeType};
 use crate::counters::Counters;
+use crate::identity::Identity;
 use crate::outbox::Outbox;
 use crate::status::{ConnectionState, ConnectionStatus};
 use link::Link;
-use orders::{Orders, TestSend, Waiting};
+use orders::{Orders, TestSend};
 use worker::Crew;
 
 /// How long threads that nobody can join are waited for at the end.
@@ -229,7 +230,7 @@ impl Worker {
             queue: queue.into(),
             message: message.into(),
             deadline: Instant::now() + timeout,
-            answer: waiting.answer(),
+            answer: waiting.answer("the connection ended before the server answered"),
         });
         self.0.bell.ring();
         waiting.wait(timeout)

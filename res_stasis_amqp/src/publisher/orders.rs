@@ -7,10 +7,11 @@
 //! panic finds them here.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use super::PublishSettings;
+use crate::answer::Answer;
 use crate::config::ConnectionSettings;
 
 /// Tests that may wait; an operator types one at a time.
@@ -27,7 +28,7 @@ pub(super) struct TestSend {
     pub(super) queue: String,
     pub(super) message: String,
     pub(super) deadline: Instant,
-    pub(super) answer: Answer,
+    pub(super) answer: Answer<()>,
 }
 
 #[derive(Default)]
@@ -93,65 +94,18 @@ impl Orders {
     }
 }
 
-/// Where the asking thread waits. Dropped without an answer, it says so by itself.
-pub(super) struct Answer(Option<Waiting>);
-
-#[derive(Clone, Default)]
-pub(super) struct Waiting(Arc<Cell>);
-
-#[derive(Default)]
-struct Cell {
-    answer: Mutex<Option<Result<(), String>>>,
-    told: Condvar,
-}
-
-impl Waiting {
-    pub(super) fn answer(&self) -> Answer {
-        Answer(Some(self.clone()))
-    }
-
-    pub(super) fn wait(&self, timeout: Duration) -> Result<(), String> {
-        let answer = self.0.answer.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut answer, _) = self
-            .0
-            .told
-            .wait_timeout_while(answer, timeout, |answer| answer.is_none())
-            .unwrap_or_else(PoisonError::into_inner);
-        answer.take().unwrap_or_else(|| Err(format!("no answer within {timeout:?}")))
-    }
-
-    fn tell(&self, answer: Result<(), String>) {
-        *self.0.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
-        self.0.told.notify_all();
-    }
-}
-
-impl Answer {
-    pub(super) fn give(mut self, answer: Result<(), String>) {
-        if let Some(waiting) = self.0.take() {
-            waiting.tell(answer);
-        }
-    }
-}
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        if let Some(waiting) = self.0.take() {
-            waiting.tell(Err("the connection ended before the server answered".into()));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answer::Waiting;
+    use std::time::Duration;
 
-    fn test_send(waiting: &Waiting) -> TestSend {
+    fn test_send(waiting: &Waiting<()>) -> TestSend {
         TestSend {
             queue: "q".into(),
             message: "m".into(),
             deadline: Instant::now(),
-            answer: waiting.answer(),
+            answer: waiting.answer("it ended"),
         }
     }
 
@@ -165,7 +119,7 @@ mod tests {
     #[test]
     fn tests_beyond_the_bound_are_refused_at_once() {
         let orders = Orders::default();
-        let waiting: Vec<Waiting> = (0..=MOST_SENDS).map(|_| Waiting::default()).collect();
+        let waiting: Vec<Waiting<()>> = (0..=MOST_SENDS).map(|_| Waiting::default()).collect();
         waiting.iter().for_each(|waiting| orders.send(test_send(waiting)));
         let last = waiting.last().unwrap().wait(Duration::from_secs(60));
         assert!(last.unwrap_err().contains("too many"));

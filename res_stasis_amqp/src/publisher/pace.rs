@@ -27,7 +27,7 @@ pub(super) enum Pace {
 
 /// What a session has not done yet.
 pub(super) struct Rest {
-    pub(super) queued: usize,
+    pub(super) nothing_waits: bool,
     pub(super) unconfirmed: usize,
     pub(super) resting: usize,
     pub(super) blocked: bool,
@@ -68,8 +68,8 @@ impl Pace {
                 (rest.unconfirmed == 0, if rest.blocked { reconnect } else { now >= by })
             }
             Self::Drain { by } => {
-                let left = rest.queued + rest.unconfirmed + rest.resting;
-                (left == 0, rest.blocked || now >= by)
+                let left = rest.unconfirmed + rest.resting;
+                (left == 0 && rest.nothing_waits, rest.blocked || now >= by)
             }
         };
         match (done, cut) {
@@ -94,7 +94,7 @@ impl Pace {
 mod tests {
     use super::*;
 
-    const NOTHING: Rest = Rest { queued: 0, unconfirmed: 0, resting: 0, blocked: false };
+    const NOTHING: Rest = Rest { nothing_waits: true, unconfirmed: 0, resting: 0, blocked: false };
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
@@ -103,7 +103,7 @@ mod tests {
         let drain = Pace::Drain { by: now + SECOND };
         assert_eq!(drain.end(&NOTHING, now), Some(End::Done));
         for rest in [
-            Rest { queued: 1, ..NOTHING },
+            Rest { nothing_waits: false, ..NOTHING },
             Rest { unconfirmed: 1, ..NOTHING },
             Rest { resting: 1, ..NOTHING },
         ] {
@@ -117,7 +117,7 @@ mod tests {
     fn new_publishing_waits_for_confirms_and_not_for_what_is_queued() {
         let now = Instant::now();
         let finish = Pace::finish(now, false);
-        let rest = Rest { queued: 9, resting: 9, ..NOTHING };
+        let rest = Rest { nothing_waits: false, resting: 9, ..NOTHING };
         assert_eq!(finish.end(&rest, now), Some(End::Done));
         let owed = Rest { unconfirmed: 1, ..rest };
         assert_eq!(finish.end(&owed, now), None);

@@ -23,11 +23,16 @@ use super::link::{Change, Link};
 use super::message::{properties, short};
 use super::pace::{End, Pace, Rest};
 use crate::event::Event;
+use crate::identity::{Place, is_message_id};
 use crate::status::ConnectionState;
 
-/// The shortest time after which a missing confirm is taken as a lost connection. Quorum queues
+/// The shortest time without any confirm after which the connection is taken as lost. Quorum queues
 /// may take seconds over a change of leader, and a busy disk as long.
 const CONFIRM_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long one event may be unconfirmed while others are: over a slow network, what is under way
+/// takes minutes.
+const LONGEST_CONFIRM: Duration = Duration::from_secs(600);
 
 /// Woken again within this time, the worker lets some events gather before it goes to the outbox:
 /// waking for each would cost more than the events do. The first after a pause goes out at once.
@@ -46,7 +51,7 @@ pub(super) enum Next {
 }
 
 struct Outcome {
-    sequence: u64,
+    place: Place,
     result: Result<Confirmation, Error>,
 }
 
@@ -64,7 +69,7 @@ async fn publish_one(
         Ok(confirm) => confirm.await,
         Err(error) => Err(error),
     };
-    Outcome { sequence: event.sequence, result }
+    Outcome { place: event.place(), result }
 }
 
 struct Session<'a> {
@@ -72,6 +77,8 @@ struct Session<'a> {
     in_flight: InFlight,
     /// The first error that a publish came back with.
     error: Option<Error>,
+    /// When the broker last had its say on an event.
+    heard: Option<Instant>,
 }
 
 pub(super) async fn run(
@@ -84,7 +91,7 @@ pub(super) async fn run(
     let options = BasicPublishOptions { mandatory: publish.mandatory, ..Default::default() };
     let limit = confirm_limit(desk.heartbeat());
     let in_flight = InFlight::new(publish.outbox.clone(), desk.worker(), desk.high_water());
-    let mut session = Session { publish, in_flight, error: None };
+    let mut session = Session { publish, in_flight, error: None, heard: None };
     let mut confirms = FuturesUnordered::new();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -134,8 +141,7 @@ pub(super) async fn run(
         {
             break Next::Orders(end);
         }
-        if link.blocked.is_none() && session.in_flight.oldest().is_some_and(|at| now - at >= limit)
-        {
+        if link.blocked.is_none() && session.is_overdue(now, limit) {
             let reason = format!("the server has not confirmed an event within {limit:?}");
             break Next::Lost(Trouble::lost(reason));
         }
@@ -207,17 +213,19 @@ impl Session<'_> {
         let counters = &self.publish.counters;
         match outcome.result {
             Ok(Confirmation::Ack(returned)) => {
+                self.heard = Some(now);
                 self.returned(returned.and_then(|message| message.properties.message_id().clone()));
                 count(&counters.confirmed);
-                self.in_flight.settle(outcome.sequence);
+                self.in_flight.settle(outcome.place);
             }
             Ok(Confirmation::Nack(returned)) => {
+                self.heard = Some(now);
                 self.returned(returned.and_then(|message| message.properties.message_id().clone()));
                 count(&counters.nacked);
-                self.in_flight.nacked(outcome.sequence, now);
+                self.in_flight.nacked(outcome.place, now);
             }
             // Without confirms, an event is done with when it is on the socket.
-            Ok(Confirmation::NotRequested) => self.in_flight.settle(outcome.sequence),
+            Ok(Confirmation::NotRequested) => self.in_flight.settle(outcome.place),
             Err(error) => self.error = self.error.take().or(Some(error)),
         }
     }
@@ -237,8 +245,7 @@ impl Session<'_> {
     /// Counts a message that no queue took. Which event it was stands in its message id only:
     /// lapin hands it out with whichever confirm comes next.
     fn returned(&self, message_id: Option<ShortString>) {
-        let ours = |id: ShortString| self.publish.identity.sequence_of(id.as_str());
-        if message_id.and_then(ours).is_some() {
+        if message_id.is_some_and(|id| is_message_id(id.as_str())) {
             count(&self.publish.counters.returned);
         }
     }
@@ -252,9 +259,18 @@ impl Session<'_> {
         }
     }
 
+    /// Whether a confirm is missing for so long that the connection must be lost.
+    fn is_overdue(&mut self, now: Instant, limit: Duration) -> bool {
+        let Some(at) = self.in_flight.oldest() else {
+            return false;
+        };
+        let heard = self.heard.map_or(at, |heard| heard.max(at));
+        now - heard >= limit || now - at >= LONGEST_CONFIRM.max(limit)
+    }
+
     fn rest(&self, blocked: bool) -> Rest {
         Rest {
-            queued: self.publish.outbox.depth().queued_events,
+            nothing_waits: self.publish.outbox.depth().nothing_waits(),
             unconfirmed: self.in_flight.unconfirmed(),
             resting: self.in_flight.resting(),
             blocked,

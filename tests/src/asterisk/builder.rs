@@ -14,9 +14,10 @@ use super::configuration::Configuration;
 use super::{Asterisk, Ports, Version};
 use crate::folder::Folder;
 use crate::ports;
-use crate::process::tail;
 use crate::root::{Inside, checkout};
-use crate::wait::{eventually, seconds};
+use crate::server::Server;
+use crate::valgrind;
+use crate::wait::seconds;
 
 const RTP_PORTS: u16 = 100;
 const DATA_FOLDER: &str = "/usr/share/asterisk";
@@ -36,6 +37,8 @@ pub struct Builder {
     rest_api: Vec<PathBuf>,
     options: Vec<String>,
     environment: Vec<(String, String)>,
+    valgrind: bool,
+    shared: Vec<PathBuf>,
 }
 
 impl Builder {
@@ -54,6 +57,8 @@ impl Builder {
             rest_api: Vec::new(),
             options: Vec::new(),
             environment: Vec::new(),
+            valgrind: false,
+            shared: Vec::new(),
         }
     }
 
@@ -147,6 +152,18 @@ impl Builder {
         self
     }
 
+    /// Runs it under valgrind, some thirty times slower, for [`Asterisk::memory_faults`].
+    pub fn under_valgrind(mut self) -> Self {
+        self.valgrind = true;
+        self
+    }
+
+    /// Shows it a folder that is not its own, at the same path.
+    pub fn share(mut self, folder: &Path) -> Self {
+        self.shared.push(folder.to_owned());
+        self
+    }
+
     /// Debug messages up to this level in the log.
     pub fn debug(self, level: u8) -> Self {
         self.option(&format!("debug = {level}"))
@@ -168,30 +185,32 @@ impl Builder {
             rtp: ports::block(RTP_PORTS),
         };
         self.furnish(&folder, ports);
-        let mut server = program(version, folder.path());
+        let (mut server, boot) = match self.valgrind {
+            true => (valgrind::program(folder.path()), seconds(300)),
+            false => (version.root().command("asterisk"), seconds(60)),
+        };
         for name in ["resolv.conf", "hosts"] {
             let file = folder.path().join("etc").join(name);
             if file.exists() {
                 server = server.bind_at(&file, &Path::new("/etc").join(name));
             }
         }
+        for folder in &self.shared {
+            server = server.bind(folder);
+        }
         for (name, value) in &self.environment {
             server = server.env(name, value);
         }
-        let process = server.arg("-f").spawn("Asterisk", &folder.path().join("log/printed"));
-        let node = Asterisk { version, entity_id: self.entity_id, ports, process, folder };
-        let reason = || format!("{}\n{}", tail(&node.process.output(), 20), tail(&node.log(), 20));
-        eventually("Asterisk to boot", seconds(60), || {
-            if let Some(status) = node.process.ended() {
-                panic!("Asterisk ended while starting ({status}):\n{}", reason());
-            }
-            // Its last command, registered when all else is done: before, a stop finds no command.
-            match node.try_cli("core show help core stop gracefully", seconds(60)) {
-                Ok(answer) if answer.contains("Usage:") => Ok(()),
-                Ok(answer) => Err(format!("{answer}\n{}", reason())),
-                Err(error) => Err(format!("{error}\n{}", reason())),
-            }
-        });
+        let node = Asterisk {
+            version,
+            entity_id: self.entity_id,
+            ports,
+            program: configured(server, folder.path()).arg("-f"),
+            boot,
+            server: Server::new("Asterisk", folder.path().join("log/printed")),
+            folder,
+        };
+        node.begin();
         node
     }
 
@@ -270,7 +289,11 @@ impl Builder {
 
 /// The node's server inside its root.
 pub(super) fn program(version: Version, folder: &Path) -> Inside {
-    version.root().command("asterisk").bind(folder).arg("-C").arg(folder.join("etc/asterisk.conf"))
+    configured(version.root().command("asterisk"), folder)
+}
+
+fn configured(server: Inside, folder: &Path) -> Inside {
+    server.bind(folder).arg("-C").arg(folder.join("etc/asterisk.conf"))
 }
 
 #[track_caller]

@@ -12,6 +12,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use builder::Builder;
@@ -19,7 +20,9 @@ pub use builder::Builder;
 use crate::folder::Folder;
 use crate::process::{Process, Signal, tail};
 use crate::references::{Leak, leaks};
-use crate::root::{Root, checkout};
+use crate::root::{Inside, Root, checkout};
+use crate::server::Server;
+use crate::valgrind::{self, MemoryFault};
 use crate::wait::{eventually, seconds};
 use crate::{Ami, Ari};
 
@@ -75,8 +78,12 @@ pub struct Asterisk {
     version: Version,
     entity_id: String,
     ports: Ports,
-    process: Process,
-    // After `process`: the folder goes when nothing writes into it any more.
+    /// With all that it sees of this machine.
+    program: Inside,
+    /// What it may take to be fully booted.
+    boot: Duration,
+    server: Server,
+    // After `server`: the folder goes when nothing writes into it any more.
     folder: Folder,
 }
 
@@ -129,9 +136,38 @@ impl Asterisk {
         self.folder.path()
     }
 
-    /// Its process: memory, threads, files, signals.
-    pub fn process(&self) -> &Process {
-        &self.process
+    /// Its process, the last one: memory, threads, files, signals.
+    pub fn process(&self) -> Arc<Process> {
+        self.server.process()
+    }
+
+    /// Starts it once more, after its end, as it was: configuration, database and log are what the
+    /// process before has left.
+    ///
+    /// # Panics
+    ///
+    /// When it runs, or with the end of its log, when it ends or takes more than a minute.
+    #[track_caller]
+    pub fn start_again(&self) {
+        self.begin();
+    }
+
+    #[track_caller]
+    fn begin(&self) {
+        self.server.start(self.program.clone());
+        let printed = || tail(&self.server.printed(), 20);
+        let reason = || format!("{}\n{}", printed(), tail(&self.log(), 20));
+        eventually("Asterisk to boot", self.boot, || {
+            if let Some(status) = self.process().ended() {
+                panic!("Asterisk ended while starting ({status}):\n{}", reason());
+            }
+            // Its last command, registered when all else is done: before, a stop finds no command.
+            match self.try_cli("core show help core stop gracefully", seconds(60)) {
+                Ok(answer) if answer.contains("Usage:") => Ok(()),
+                Ok(answer) => Err(format!("{answer}\n{}", reason())),
+                Err(error) => Err(format!("{error}\n{}", reason())),
+            }
+        });
     }
 
     /// Runs a CLI command and gives its output.
@@ -143,6 +179,20 @@ impl Asterisk {
     pub fn cli(&self, command: &str) -> String {
         self.try_cli(command, seconds(60))
             .unwrap_or_else(|error| panic!("asterisk -rx {command:?}: {error}"))
+    }
+
+    /// Ends all channels, and waits until there is none.
+    ///
+    /// # Panics
+    ///
+    /// When one is left `within`.
+    #[track_caller]
+    pub fn hang_up_all(&self, within: Duration) {
+        self.cli("channel request hangup all");
+        eventually("the channels to end", within, || {
+            let shown = self.cli("core show channels count");
+            if shown.contains("0 active channels") { Ok(()) } else { Err(shown) }
+        });
     }
 
     /// Runs a CLI command on a node that may be gone or hang.
@@ -262,18 +312,19 @@ impl Asterisk {
     /// SIGTERM, as `systemctl stop` sends, and waits for the end.
     #[track_caller]
     pub fn terminate(&self) -> ExitStatus {
-        self.process.signal(Signal::TERM);
-        self.process.wait(seconds(60))
+        let process = self.process();
+        process.signal(Signal::TERM);
+        process.wait(seconds(60))
     }
 
     /// SIGKILL.
     pub fn kill(&self) {
-        self.process.kill();
+        self.server.kill();
     }
 
     /// What killed it, if it has crashed: a sentence with the end of its log.
     pub fn crashed(&self) -> Option<String> {
-        let status = self.process.ended()?;
+        let status = self.process().ended()?;
         let how = match status.signal() {
             Some(9 | 15) => return None,
             Some(signal) => format!("Asterisk was ended by signal {signal}"),
@@ -293,7 +344,7 @@ impl Asterisk {
         if let Some(crash) = self.crashed() {
             panic!("{crash}");
         }
-        assert!(self.process.ended().is_none(), "Asterisk has ended");
+        assert!(self.process().ended().is_none(), "Asterisk has ended");
     }
 
     /// The use count of a module; `None` when it is not loaded.
@@ -336,11 +387,21 @@ impl Asterisk {
         leaks(std::io::BufReader::new(log), file)
     }
 
+    /// What valgrind found until the end of a node built with [`Builder::under_valgrind`].
+    ///
+    /// # Panics
+    ///
+    /// When valgrind has not come to its end.
+    #[track_caller]
+    pub fn memory_faults(&self) -> Vec<MemoryFault> {
+        valgrind::faults(self.folder.path())
+    }
+
     #[track_caller]
     fn stop_by(&self, command: &str) -> ExitStatus {
         // The connection ends with the process: what it answered does not matter.
         let _ = self.try_cli(command, seconds(60));
-        self.process.wait(seconds(60))
+        self.process().wait(seconds(60))
     }
 }
 
@@ -349,7 +410,7 @@ impl Drop for Asterisk {
         if std::thread::panicking() {
             let crash = self.crashed().is_some();
             let how = if crash { "crashed" } else { "was running" };
-            let printed = self.process.output();
+            let printed = self.server.printed();
             let log = tail(&self.log(), SHOWN_LOG_LINES);
             eprintln!("--- {:?} {how}; it printed:\n{}", self.version, tail(&printed, 20));
             eprintln!("--- the end of its log:\n{log}\n---");

@@ -7,16 +7,19 @@
 //! the call returns. A request is counted when it has come completely, before it is passed on.
 
 mod connection;
+mod direction;
 mod junction;
+mod network;
 
 use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use junction::Junction;
+pub use network::{Network, Towards};
 
 use crate::ports;
 use crate::request::Request;
@@ -35,27 +38,33 @@ pub struct Proxy {
 struct Counts {
     connections: usize,
     open: usize,
+    /// Bytes that have gone to the server.
+    passed: u64,
+    /// Resets of [`Proxy::reset_after`].
+    blown: usize,
     requests: Vec<Request>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Order {
-    Be(Mode),
+    Be(Network),
     Cut,
+    HalfClose(Towards),
+    Forge(Towards, Vec<u8>),
+    Spoil(Towards),
+    ResetAfter(u64),
     End,
 }
 
-/// What the proxy does with bytes and new connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
-    /// Passes each piece on after this time; zero is at once.
-    Pass(Duration),
-    /// Does not listen. Connections that are there go on.
-    Refuse,
-    /// Lets everything in and nothing back out.
-    Swallow,
-    /// Accepts connections and reads nothing from either side.
-    BlackHole,
+/// What is done once, to whichever connection it meets.
+#[derive(Debug, Default)]
+struct Tricks {
+    /// The next byte of a direction becomes another.
+    spoils: [bool; 2],
+    /// Bytes that may still go to the server before all connections are reset.
+    budget: Option<u64>,
+    /// When that is, once they have gone.
+    fuse: Option<Instant>,
 }
 
 impl Proxy {
@@ -83,13 +92,13 @@ impl Proxy {
 
     /// Passes everything on at once, and listens: the end of all below.
     pub fn pass(&self) {
-        self.order(Order::Be(Mode::Pass(Duration::ZERO)));
+        self.be(Network::good());
     }
 
     /// Does not listen any more: new connections are refused. Those that are there go on; see
     /// [`Proxy::cut`].
     pub fn refuse(&self) {
-        self.order(Order::Be(Mode::Refuse));
+        self.be(Network::refusing());
     }
 
     /// Resets all connections that are there. Nothing else changes: new ones are accepted, unless
@@ -100,19 +109,57 @@ impl Proxy {
 
     /// Passes each piece on, in both directions, after this time.
     pub fn delay(&self, time: Duration) {
-        self.order(Order::Be(Mode::Pass(time)));
+        self.be(Network::good().delay(time));
     }
 
     /// Accepts connections, and reads and passes on nothing, in no direction. What was held goes
     /// on with [`Proxy::pass`], as in a network that comes back.
     pub fn black_hole(&self) {
-        self.order(Order::Be(Mode::BlackHole));
+        self.be(Network::black_hole());
     }
 
     /// Requests go in, answers never come out: they are thrown away. A connection that has lost
     /// an answer so is reset by [`Proxy::pass`] and all others.
     pub fn swallow(&self) {
-        self.order(Order::Be(Mode::Swallow));
+        self.be(Network::swallowing());
+    }
+
+    /// From now on, be such a network.
+    pub fn be(&self, network: Network) {
+        self.order(Order::Be(network));
+    }
+
+    /// Ends one direction of the connections that are there, in order (FIN), for the side that
+    /// reads it. The other direction goes on.
+    pub fn half_close(&self, towards: Towards) {
+        self.order(Order::HalfClose(towards));
+    }
+
+    /// Sends bytes in a direction of the connections that are there, which the other side never
+    /// sent.
+    pub fn forge(&self, towards: Towards, bytes: &[u8]) {
+        self.order(Order::Forge(towards, bytes.to_vec()));
+    }
+
+    /// Makes the next byte of a direction another.
+    pub fn corrupt(&self, towards: Towards) {
+        self.order(Order::Spoil(towards));
+    }
+
+    /// Passes so many bytes more on to the server, and no other, and then resets all connections,
+    /// once; see [`Proxy::resets_after`]. With 0, it is the first byte that is not passed on.
+    pub fn reset_after(&self, bytes: u64) {
+        self.order(Order::ResetAfter(bytes));
+    }
+
+    /// How often that has happened.
+    pub fn resets_after(&self) -> usize {
+        self.counts().blown
+    }
+
+    /// How many bytes it has passed on to the server, over all connections.
+    pub fn passed(&self) -> u64 {
+        self.counts().passed
     }
 
     /// How many connections it has accepted.

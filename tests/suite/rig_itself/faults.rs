@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rig::{Answer, BlackHole, Pretender, Proxy, eventually, seconds};
+use rig::{Answer, BlackHole, Network, Pretender, Proxy, Towards, eventually, seconds};
 use serde_json::json;
 
 /// Long enough for what must not come.
@@ -139,6 +139,95 @@ fn a_proxy_that_is_a_black_hole_lets_go_what_it_held() {
     proxy.pass();
     old.assert_answered();
     new.assert_answered();
+}
+
+#[test]
+fn a_proxy_throttles_and_slices() {
+    let server = good();
+    let proxy = Proxy::to(server.port());
+    let mut client = Client::to(proxy.port());
+    proxy.be(Network::good().slice(1));
+    client.send("/1");
+    // In as many pieces as the reader finds.
+    let answer = client.receive(seconds(10)).expect("an answer");
+    assert!("HTTP/1.1 200 ".starts_with(&answer) || answer.starts_with("HTTP/1.1 "), "{answer}");
+    drop(client);
+
+    proxy.be(Network::good().throttle(200));
+    let began = Instant::now();
+    Client::to(proxy.port()).send("/2");
+    eventually("the request", seconds(10), || match server.requests_to("PUT /2") {
+        1 => Ok(()),
+        count => Err(count),
+    });
+    // Some fifty bytes.
+    assert!(began.elapsed() > NOTHING, "after {:?}", began.elapsed());
+}
+
+#[test]
+fn a_proxy_cuts_one_direction() {
+    let server = good();
+    let proxy = Proxy::to(server.port());
+    let mut client = Client::to(proxy.port());
+    proxy.be(Network::good().cut(Towards::Client));
+    client.send("/1");
+    client.assert_unanswered();
+    assert_eq!(server.requests_to("PUT /1"), 1);
+    proxy.pass();
+    client.assert_answered();
+
+    proxy.be(Network::good().cut(Towards::Server));
+    client.send("/2");
+    client.assert_unanswered();
+    assert_eq!(server.requests_to("PUT /2"), 0);
+    proxy.pass();
+    client.assert_answered();
+}
+
+#[test]
+fn a_proxy_half_closes_corrupts_and_forges() {
+    let server = good();
+    let proxy = Proxy::to(server.port());
+    let mut client = Client::to(proxy.port());
+    proxy.corrupt(Towards::Client);
+    client.send("/1");
+    // Its first byte is none of UTF-8.
+    let answer = client.receive(seconds(10)).expect("an answer");
+    assert!(answer.starts_with('\u{fffd}') && answer.contains("TTP/1.1 200"), "{answer}");
+
+    proxy.forge(Towards::Client, b"not of the server");
+    assert_eq!(client.receive(seconds(10)).as_deref(), Ok("not of the server"));
+    proxy.half_close(Towards::Client);
+    assert_eq!(client.receive(seconds(10)).as_deref(), Ok(""));
+    client.send("/2");
+    eventually("the request", seconds(10), || match server.requests_to("PUT /2") {
+        1 => Ok(()),
+        count => Err(count),
+    });
+}
+
+#[test]
+fn a_proxy_resets_after_bytes_and_every_time() {
+    let server = good();
+    let proxy = Proxy::to(server.port());
+    let mut client = Client::to(proxy.port());
+    proxy.reset_after(20);
+    client.send("/1");
+    assert_eq!(client.receive(seconds(10)), Err(ErrorKind::ConnectionReset));
+    assert_eq!((proxy.passed(), proxy.resets_after(), server.requests_to("PUT /1")), (20, 1, 0));
+    let mut client = Client::to(proxy.port());
+    client.send("/2");
+    client.assert_answered();
+
+    proxy.be(Network::good().reset_every(NOTHING));
+    for _ in 0..3 {
+        let mut client = Client::to(proxy.port());
+        assert_eq!(client.receive(seconds(10)), Err(ErrorKind::ConnectionReset));
+    }
+    proxy.pass();
+    let mut client = Client::to(proxy.port());
+    client.send("/3");
+    client.assert_answered();
 }
 
 #[test]
