@@ -25,6 +25,7 @@ pub mod host;
 pub mod json;
 pub mod log;
 pub mod manager;
+mod message_type;
 pub mod module;
 pub mod secret;
 pub mod snapshot;

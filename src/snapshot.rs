@@ -37,6 +37,14 @@ pub struct Snapshot<'a> {
     pub variables: Vec<(&'a [u8], &'a [u8])>,
 }
 
+/// Of what is not known nothing is read.
+#[cfg(not(known_snapshots))]
+impl Snapshot<'_> {
+    pub(crate) unsafe fn of(_snapshot: *const crate::sys::ast_channel_snapshot) -> Option<Self> {
+        None
+    }
+}
+
 #[cfg(known_snapshots)]
 mod layout {
     use std::ffi::c_char;

@@ -130,7 +130,6 @@ pub struct Message<'a> {
 
 impl Message<'_> {
     /// For the host's functions that read a message.
-    #[cfg(known_snapshots)]
     pub(crate) fn as_ptr(&self) -> *mut sys::stasis_message {
         self.host.as_ptr()
     }

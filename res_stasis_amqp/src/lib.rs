@@ -52,6 +52,7 @@ use serde_json::json;
 use apps::Apps;
 use config::{Settings, StasisSettings};
 use counters::Counters;
+use direct::Standing;
 use feed::Feed;
 use identity::Identity;
 use limits::{Limits, Overflow};
@@ -112,6 +113,11 @@ impl StasisAmqp {
         self.feed.times().summary()
     }
 
+    /// Which events are written directly.
+    pub(crate) fn standing(&self) -> Standing {
+        self.feed.standing()
+    }
+
     pub(crate) fn publishers(&self) -> &Publishers {
         &self.publishers
     }
@@ -145,6 +151,7 @@ impl StasisAmqp {
             .collect();
         let depth = self.outbox.depth();
         let spool = self.spool.report();
+        let texts = self.standing();
         let counters: serde_json::Map<_, _> = self
             .counters
             .values()
@@ -165,6 +172,10 @@ impl StasisAmqp {
                 "p99_us": micros(times.p99),
                 "max_us": micros(times.max),
             })),
+            "texts": {
+                "channels_direct": texts.reads_snapshots,
+                "differed": texts.off,
+            },
             "spool": {
                 "state": spool.state.word(),
                 "detail": spool.to_string(),

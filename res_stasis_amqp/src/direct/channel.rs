@@ -4,28 +4,37 @@
 //! The events of channels as ARI has them, straight from what the message holds, in the order in
 //! which the host's own functions set the members (`main/stasis_channels.c`).
 
-use asterisk::channel_event::{Blob, ChannelEvent, Dial};
+use asterisk::channel_event::{ChannelMessage, Kind};
 use asterisk::json::{Value, View};
 use asterisk::snapshot::Snapshot;
 
 use super::clock::Clock;
 use super::json::{integer, key, string, value};
 
-/// Writes an event. `None` where the host would do something else; what is written then is nothing.
-pub(super) fn event(into: &mut Vec<u8>, clock: &mut Clock, event: &ChannelEvent<'_>) -> Option<()> {
-    match event {
-        ChannelEvent::Of(name, blob) => plain(into, clock, name, blob),
-        ChannelEvent::DtmfEnd(blob) => dtmf_end(into, clock, blob),
-        ChannelEvent::Hold(blob) => hold(into, clock, blob),
-        ChannelEvent::Unhold(blob) => unhold(into, clock, blob),
-        ChannelEvent::Dial(told) => dial(into, clock, told),
+/// Writes an event. `None` where the host would do something else, or where it cannot be told what
+/// it would do; what is written then is nothing.
+pub(super) fn event(
+    into: &mut Vec<u8>,
+    clock: &mut Clock,
+    message: &ChannelMessage<'_>,
+) -> Option<()> {
+    match message.kind {
+        Kind::Varset | Kind::HangupRequest | Kind::TalkingStarted | Kind::TalkingFinished => {
+            plain(into, clock, message)
+        }
+        Kind::DtmfEnd => dtmf_end(into, clock, message),
+        Kind::Hold => hold(into, clock, message),
+        Kind::Unhold => unhold(into, clock, message),
+        Kind::Dial => dial(into, clock, message),
+        Kind::Userevent => None,
     }
 }
 
 /// What was said, then type, time and channel.
-fn plain(into: &mut Vec<u8>, clock: &mut Clock, name: &str, blob: &Blob<'_>) -> Option<()> {
+fn plain(into: &mut Vec<u8>, clock: &mut Clock, message: &ChannelMessage<'_>) -> Option<()> {
+    let channel = message.channel()?;
     into.push(b'{');
-    match blob.said.map(Value::view) {
+    match message.said().map(Value::view) {
         Some(View::Object(members)) => {
             for (member, said) in members {
                 // What has one of these set would have it set anew, in its place.
@@ -43,8 +52,8 @@ fn plain(into: &mut Vec<u8>, clock: &mut Clock, name: &str, blob: &Blob<'_>) -> 
         Some(View::Null) | None => {}
         Some(_) => return None,
     }
-    begin(into, clock, name, blob.time)?;
-    if let Some(channel) = &blob.channel {
+    begin(into, clock, message)?;
+    if let Some(channel) = &channel {
         key(into, "channel");
         snapshot(into, clock, channel)?;
     }
@@ -52,62 +61,64 @@ fn plain(into: &mut Vec<u8>, clock: &mut Clock, name: &str, blob: &Blob<'_>) -> 
     Some(())
 }
 
-fn dtmf_end(into: &mut Vec<u8>, clock: &mut Clock, blob: &Blob<'_>) -> Option<()> {
-    let View::Integer(duration) = blob.said?.member(c"duration_ms")?.view() else {
+fn dtmf_end(into: &mut Vec<u8>, clock: &mut Clock, message: &ChannelMessage<'_>) -> Option<()> {
+    let channel = message.channel()??;
+    let said = message.said()?;
+    let View::Integer(duration) = said.member(c"duration_ms")?.view() else {
         return None;
     };
     into.push(b'{');
-    begin(into, clock, "ChannelDtmfReceived", blob.time)?;
+    begin(into, clock, message)?;
     key(into, "digit");
-    string(into, text(blob.said?.member(c"digit")?)?)?;
+    string(into, text(said.member(c"digit")?)?)?;
     key(into, "duration_ms");
     integer(into, duration);
     key(into, "channel");
-    snapshot(into, clock, blob.channel.as_ref()?)?;
+    snapshot(into, clock, &channel)?;
     into.push(b'}');
     Some(())
 }
 
-fn hold(into: &mut Vec<u8>, clock: &mut Clock, blob: &Blob<'_>) -> Option<()> {
-    let music = blob.said.and_then(|said| said.member(c"musicclass"));
-    let music = match music {
+fn hold(into: &mut Vec<u8>, clock: &mut Clock, message: &ChannelMessage<'_>) -> Option<()> {
+    let channel = message.channel()??;
+    let music = match message.said().and_then(|said| said.member(c"musicclass")) {
         Some(music) => text(music)?,
         None => b"",
     };
     into.push(b'{');
-    begin(into, clock, "ChannelHold", blob.time)?;
+    begin(into, clock, message)?;
     key(into, "musicclass");
     string(into, if music.is_empty() { b"N/A" } else { music })?;
     key(into, "channel");
-    snapshot(into, clock, blob.channel.as_ref()?)?;
+    snapshot(into, clock, &channel)?;
     into.push(b'}');
     Some(())
 }
 
-fn unhold(into: &mut Vec<u8>, clock: &mut Clock, blob: &Blob<'_>) -> Option<()> {
+fn unhold(into: &mut Vec<u8>, clock: &mut Clock, message: &ChannelMessage<'_>) -> Option<()> {
+    let channel = message.channel()??;
     into.push(b'{');
-    begin(into, clock, "ChannelUnhold", blob.time)?;
+    begin(into, clock, message)?;
     key(into, "channel");
-    snapshot(into, clock, blob.channel.as_ref()?)?;
+    snapshot(into, clock, &channel)?;
     into.push(b'}');
     Some(())
 }
 
-fn dial(into: &mut Vec<u8>, clock: &mut Clock, dial: &Dial<'_>) -> Option<()> {
-    let said = dial.said?;
+fn dial(into: &mut Vec<u8>, clock: &mut Clock, message: &ChannelMessage<'_>) -> Option<()> {
+    let said = message.said()?;
     into.push(b'{');
-    begin(into, clock, "Dial", dial.time)?;
+    begin(into, clock, message)?;
     for (name, member) in
         [("dialstatus", c"dialstatus"), ("forward", c"forward"), ("dialstring", c"dialstring")]
     {
         key(into, name);
         string(into, text(said.member(member)?)?)?;
     }
-    let channels = [("caller", &dial.caller), ("peer", &dial.peer), ("forwarded", &dial.forwarded)];
-    for (name, channel) in channels {
-        if let Some(channel) = channel {
+    for (name, role) in [("caller", c"caller"), ("peer", c"peer"), ("forwarded", c"forwarded")] {
+        if let Some(channel) = message.channel_as(role)? {
             key(into, name);
-            snapshot(into, clock, channel)?;
+            snapshot(into, clock, &channel)?;
         }
     }
     into.push(b'}');
@@ -122,15 +133,16 @@ fn text(value: &Value) -> Option<&[u8]> {
 }
 
 /// Type and time.
-fn begin(into: &mut Vec<u8>, clock: &mut Clock, name: &str, time: (i64, i64)) -> Option<()> {
+fn begin(into: &mut Vec<u8>, clock: &mut Clock, message: &ChannelMessage<'_>) -> Option<()> {
+    let time = message.time()?;
     clock.is_now(time);
     key(into, "type");
-    string(into, name.as_bytes())?;
+    string(into, message.kind.name().as_bytes())?;
     key(into, "timestamp");
     clock.write(into, time)
 }
 
-pub(super) fn snapshot(into: &mut Vec<u8>, clock: &mut Clock, of: &Snapshot<'_>) -> Option<()> {
+fn snapshot(into: &mut Vec<u8>, clock: &mut Clock, of: &Snapshot<'_>) -> Option<()> {
     into.push(b'{');
     for (name, text) in
         [("id", of.id), ("name", of.name), ("state", of.state), ("protocol_id", of.protocol_id)]

@@ -54,11 +54,17 @@ impl Proofs {
         if is_checked { Way::Compare } else { Way::Direct }
     }
 
-    /// An event was not the same both ways.
-    pub(super) fn fail(&mut self, name: &str) {
-        if let Some(proof) = self.0.get_mut(name) {
-            proof.is_off = true;
+    /// An event was written both ways. True if this ends the direct way of its type.
+    pub(super) fn compared(&mut self, name: &str, is_same: bool) -> bool {
+        match self.0.get_mut(name) {
+            Some(proof) if !is_same => !std::mem::replace(&mut proof.is_off, true),
+            _ => false,
         }
+    }
+
+    /// The types that are written the general way since one of them was not the same.
+    pub(super) fn off(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(|(_, proof)| proof.is_off).map(|(name, _)| &**name)
     }
 }
 
@@ -77,13 +83,45 @@ mod tests {
     }
 
     #[test]
-    fn one_that_failed_is_general_and_no_other() {
+    fn one_that_differed_is_general_for_ever_and_no_other() {
         let mut proofs = Proofs::default();
-        assert_eq!(proofs.way("Dial"), Way::Compare);
-        assert_eq!(proofs.way("ChannelVarset"), Way::Compare);
-        proofs.fail("Dial");
+        for name in ["Dial", "ChannelVarset"] {
+            assert_eq!(proofs.way(name), Way::Compare);
+            assert!(!proofs.compared(name, true));
+        }
+        assert_eq!(proofs.off().count(), 0);
+        assert!(proofs.compared("Dial", false));
         (0..3000).for_each(|_| assert_eq!(proofs.way("Dial"), Way::General));
         assert_eq!(proofs.way("ChannelVarset"), Way::Compare);
+        assert_eq!(proofs.off().collect::<Vec<_>>(), ["Dial"]);
+    }
+
+    /// Two threads may be comparing events of one type.
+    #[test]
+    fn its_end_is_told_once() {
+        let mut proofs = Proofs::default();
+        (0..2).for_each(|_| assert_eq!(proofs.way("StasisStart"), Way::Compare));
+        assert!(proofs.compared("StasisStart", false));
+        assert!(!proofs.compared("StasisStart", false));
+        assert!(!proofs.compared("StasisStart", true));
+        assert_eq!(proofs.way("StasisStart"), Way::General);
+    }
+
+    /// However long it has been good.
+    #[test]
+    fn a_sample_ends_it_as_the_first_does() {
+        let mut proofs = Proofs::default();
+        let mut directly = 0;
+        loop {
+            match proofs.way("Dial") {
+                Way::Direct => directly += 1,
+                Way::Compare if directly > 5000 => break,
+                Way::Compare => assert!(!proofs.compared("Dial", true)),
+                Way::General => unreachable!("it was the same until now"),
+            }
+        }
+        assert!(proofs.compared("Dial", false));
+        assert_eq!(proofs.way("Dial"), Way::General);
     }
 
     #[test]
