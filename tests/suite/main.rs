@@ -53,6 +53,7 @@ mod documentation;
 mod duplicates;
 mod events;
 mod exchanges;
+mod fidelity;
 mod filtering;
 mod fleet;
 mod gate;
