@@ -36,7 +36,7 @@ TEST_PACKAGES := $(addprefix -p ,$(MODULES)) -p res_boundary -p res_watcher
 
 .DEFAULT_GOAL := all
 .PHONY: all install samples uninstall rig rig-22 build-22 build-16 test check audit unit fuzz fuzz-short suite \
-	test-faults test-memory soak demo up watch down clean help
+	instructions test-faults test-memory soak demo up watch down clean help
 
 all: ## Build the modules for the Asterisk whose headers are installed
 	@command -v $(CARGO) >/dev/null || { echo "make: cargo is missing: install Rust 1.88 or newer" >&2; exit 1; }
@@ -93,7 +93,7 @@ check: rig-22 ## rustfmt, and clippy with warnings denied
 	$(FOR_22) $(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
 unit: rig-22 ## Unit tests, without servers
-	$(FOR_22) $(CARGO) test --locked --workspace --exclude constellation-tests --exclude constellation-fuzz --exclude res_boundary --exclude res_watcher
+	$(FOR_22) $(CARGO) test --locked --workspace --exclude constellation-tests --exclude constellation-fuzz --exclude constellation-instructions --exclude res_boundary --exclude res_watcher
 
 audit: ## Licences, banned crates and known vulnerabilities of all that is built
 	@.ci/audit
@@ -128,7 +128,13 @@ RATE ?= 500
 soak: build-22 ## Events, calls and a fault a minute for MINUTES (30): do memory, threads, files grow?
 	@$(FOR_22) $(CARGO) run --quiet --locked -p constellation-tests --bin soak -- $(MINUTES) $(RATE)
 
-test: check audit unit fuzz-short suite ## Everything that must pass
+# Valgrind is in that root.
+instructions: rig-22 ## What an event costs in instructions, against tests/instructions/bounds
+	@$(RIG) memory
+	@echo "==> counting instructions"
+	@$(FOR_22) tests/instructions/count.sh
+
+test: check audit unit fuzz-short instructions suite ## Everything that must pass
 
 demo: build-22 ## See it work: servers, modules, a node in Consul, a call, its events; then all of it gone
 	@$(FOR_22) $(CARGO) run --quiet --locked -p constellation-tests --bin demo -- demo

@@ -222,6 +222,7 @@ fn build() -> Result<()> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
     match env::var("CARGO_PKG_NAME")?.as_str() {
         "asterisk" => bindings(&root),
+        "constellation-instructions" => stand_in(&root),
         module => c_half(&root, module),
     }
 }
@@ -373,6 +374,23 @@ fn c_half(root: &Path, module: &str) -> Result<()> {
         println!("cargo::rustc-cdylib-link-arg={argument}");
     }
     Ok(())
+}
+
+/// Compiles `host.c`, which stands for the host, into the programs of a package.
+fn stand_in(root: &Path) -> Result<()> {
+    let (headers, version) = (headers()?, version()?);
+    println!("cargo::rerun-if-changed=host.c");
+    cc::Build::new()
+        .extra_warnings(false) // the host's own headers have some
+        .std("gnu11")
+        .define("_GNU_SOURCE", None)
+        .define("AST_MODULE", "\"host\"")
+        .define("AST_MODULE_SELF_SYM", "__internal_host_self")
+        .define("HOST_VERSION", format!("\"{version}\"").as_str())
+        .include(&headers)
+        .file(root.join("host.c"))
+        .try_compile("host")
+        .map_err(|error| format!("host.c does not compile: {error}").into())
 }
 
 /// The folder of the root package, from a module's.

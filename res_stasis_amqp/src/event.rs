@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::identity::{Origin, Place};
 use crate::loss::{Loss, Told};
+use crate::plain::is_plain;
 use crate::routing;
 use crate::short_text::ShortText;
 
@@ -201,6 +202,12 @@ impl<'a> Body<'a> {
 
 /// Writes `text` as a JSON string.
 pub(crate) fn json_string(into: &mut Vec<u8>, text: &str) {
+    if is_plain(text.as_bytes()) {
+        into.push(b'"');
+        into.extend_from_slice(text.as_bytes());
+        into.push(b'"');
+        return;
+    }
     // A text always has a JSON form and a Vec takes all: this cannot fail.
     let _ = serde_json::to_writer(into, text);
 }

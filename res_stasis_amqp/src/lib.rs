@@ -30,6 +30,7 @@ mod limits;
 mod loss;
 mod outbox;
 mod pattern;
+mod plain;
 mod publisher;
 mod publishers;
 mod resource;

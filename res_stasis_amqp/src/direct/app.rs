@@ -5,7 +5,7 @@
 
 use asterisk::json::{Value, View};
 
-use super::json::{key, string, value};
+use super::json::{string, value};
 
 /// Writes `event` with `application` set to `app`: in its place, or at the end if it has none.
 pub(super) fn event(into: &mut Vec<u8>, app: &str, event: &Value) -> Option<()> {
@@ -28,7 +28,10 @@ pub(super) fn event(into: &mut Vec<u8>, app: &str, event: &Value) -> Option<()> 
         }
     }
     if !is_set {
-        key(into, "application");
+        if into.last() != Some(&b'{') {
+            into.push(b',');
+        }
+        into.extend_from_slice(br#""application":"#);
         string(into, app.as_bytes())?;
     }
     into.push(b'}');

@@ -9,7 +9,7 @@ use asterisk::json::{Value, View};
 use asterisk::snapshot::Snapshot;
 
 use super::clock::Clock;
-use super::json::{integer, key, string, value};
+use super::json::{integer, string, value};
 
 /// Writes an event. `None` where the host would do something else, or where it cannot be told what
 /// it would do; what is written then is nothing.
@@ -54,7 +54,7 @@ fn plain(into: &mut Vec<u8>, clock: &mut Clock, message: &ChannelMessage<'_>) ->
     }
     begin(into, clock, message)?;
     if let Some(channel) = &channel {
-        key(into, "channel");
+        into.extend_from_slice(br#","channel":"#);
         snapshot(into, clock, channel)?;
     }
     into.push(b'}');
@@ -69,11 +69,11 @@ fn dtmf_end(into: &mut Vec<u8>, clock: &mut Clock, message: &ChannelMessage<'_>)
     };
     into.push(b'{');
     begin(into, clock, message)?;
-    key(into, "digit");
+    into.extend_from_slice(br#","digit":"#);
     string(into, text(said.member(c"digit")?)?)?;
-    key(into, "duration_ms");
+    into.extend_from_slice(br#","duration_ms":"#);
     integer(into, duration);
-    key(into, "channel");
+    into.extend_from_slice(br#","channel":"#);
     snapshot(into, clock, &channel)?;
     into.push(b'}');
     Some(())
@@ -87,9 +87,9 @@ fn hold(into: &mut Vec<u8>, clock: &mut Clock, message: &ChannelMessage<'_>) -> 
     };
     into.push(b'{');
     begin(into, clock, message)?;
-    key(into, "musicclass");
+    into.extend_from_slice(br#","musicclass":"#);
     string(into, if music.is_empty() { b"N/A" } else { music })?;
-    key(into, "channel");
+    into.extend_from_slice(br#","channel":"#);
     snapshot(into, clock, &channel)?;
     into.push(b'}');
     Some(())
@@ -99,7 +99,7 @@ fn unhold(into: &mut Vec<u8>, clock: &mut Clock, message: &ChannelMessage<'_>) -
     let channel = message.channel()??;
     into.push(b'{');
     begin(into, clock, message)?;
-    key(into, "channel");
+    into.extend_from_slice(br#","channel":"#);
     snapshot(into, clock, &channel)?;
     into.push(b'}');
     Some(())
@@ -109,15 +109,23 @@ fn dial(into: &mut Vec<u8>, clock: &mut Clock, message: &ChannelMessage<'_>) -> 
     let said = message.said()?;
     into.push(b'{');
     begin(into, clock, message)?;
-    for (name, member) in
-        [("dialstatus", c"dialstatus"), ("forward", c"forward"), ("dialstring", c"dialstring")]
-    {
-        key(into, name);
+    let members: [(&[u8], _); 3] = [
+        (br#","dialstatus":"#, c"dialstatus"),
+        (br#","forward":"#, c"forward"),
+        (br#","dialstring":"#, c"dialstring"),
+    ];
+    for (key, member) in members {
+        into.extend_from_slice(key);
         string(into, text(said.member(member)?)?)?;
     }
-    for (name, role) in [("caller", c"caller"), ("peer", c"peer"), ("forwarded", c"forwarded")] {
+    let channels: [(&[u8], _); 3] = [
+        (br#","caller":"#, c"caller"),
+        (br#","peer":"#, c"peer"),
+        (br#","forwarded":"#, c"forwarded"),
+    ];
+    for (key, role) in channels {
         if let Some(channel) = message.channel_as(role)? {
-            key(into, name);
+            into.extend_from_slice(key);
             snapshot(into, clock, &channel)?;
         }
     }
@@ -132,75 +140,77 @@ fn text(value: &Value) -> Option<&[u8]> {
     }
 }
 
-/// Type and time.
+/// Type and time, after what was said, if anything was.
 fn begin(into: &mut Vec<u8>, clock: &mut Clock, message: &ChannelMessage<'_>) -> Option<()> {
     let time = message.time()?;
     clock.is_now(time);
-    key(into, "type");
+    if into.last() != Some(&b'{') {
+        into.push(b',');
+    }
+    into.extend_from_slice(br#""type":"#);
     string(into, message.kind.name().as_bytes())?;
-    key(into, "timestamp");
+    into.extend_from_slice(br#","timestamp":"#);
     clock.write(into, time)
 }
 
 fn snapshot(into: &mut Vec<u8>, clock: &mut Clock, of: &Snapshot<'_>) -> Option<()> {
-    into.push(b'{');
-    for (name, text) in
-        [("id", of.id), ("name", of.name), ("state", of.state), ("protocol_id", of.protocol_id)]
-    {
-        key(into, name);
-        string(into, text)?;
-    }
-    for (name, [its_name, number]) in [("caller", of.caller), ("connected", of.connected)] {
-        key(into, name);
-        into.push(b'{');
-        key(into, "name");
-        checked(into, its_name)?;
-        key(into, "number");
-        checked(into, number)?;
-        into.push(b'}');
-    }
-    key(into, "accountcode");
+    into.extend_from_slice(br#"{"id":"#);
+    string(into, of.id)?;
+    into.extend_from_slice(br#","name":"#);
+    string(into, of.name)?;
+    into.extend_from_slice(br#","state":"#);
+    string(into, of.state)?;
+    into.extend_from_slice(br#","protocol_id":"#);
+    string(into, of.protocol_id)?;
+    into.extend_from_slice(br#","caller":"#);
+    party(into, of.caller)?;
+    into.extend_from_slice(br#","connected":"#);
+    party(into, of.connected)?;
+    into.extend_from_slice(br#","accountcode":"#);
     string(into, of.account)?;
     let [context, extension, application, data] = of.dialplan;
-    key(into, "dialplan");
-    into.push(b'{');
-    key(into, "context");
+    into.extend_from_slice(br#","dialplan":{"context":"#);
     string(into, context)?;
-    key(into, "exten");
+    into.extend_from_slice(br#","exten":"#);
     string(into, extension)?;
-    key(into, "priority");
+    into.extend_from_slice(br#","priority":"#);
     match of.priority {
         -1 => into.extend_from_slice(b"null"),
         priority => integer(into, priority.into()),
     }
-    key(into, "app_name");
+    into.extend_from_slice(br#","app_name":"#);
     string(into, application)?;
-    key(into, "app_data");
+    into.extend_from_slice(br#","app_data":"#);
     string(into, data)?;
-    into.push(b'}');
-    key(into, "creationtime");
+    into.extend_from_slice(br#"},"creationtime":"#);
     clock.write(into, of.created)?;
-    key(into, "language");
+    into.extend_from_slice(br#","language":"#);
     string(into, of.language)?;
     if !of.redirecting.is_empty() {
-        key(into, "caller_rdnis");
+        into.extend_from_slice(br#","caller_rdnis":"#);
         string(into, of.redirecting)?;
     }
     if !of.variables.is_empty() {
-        key(into, "channelvars");
+        into.extend_from_slice(br#","channelvars":"#);
         variables(into, &of.variables)?;
     }
     if !of.tenant.is_empty() {
-        key(into, "tenantid");
+        into.extend_from_slice(br#","tenantid":"#);
         string(into, of.tenant)?;
     }
     into.push(b'}');
     Some(())
 }
 
-/// A text that the host replaces by none where it is not UTF-8.
-fn checked(into: &mut Vec<u8>, text: &[u8]) -> Option<()> {
-    string(into, if std::str::from_utf8(text).is_ok() { text } else { b"" })
+/// The host replaces what is not UTF-8 in these by nothing.
+fn party(into: &mut Vec<u8>, [name, number]: [&[u8]; 2]) -> Option<()> {
+    let checked = |text| if std::str::from_utf8(text).is_ok() { text } else { b"" };
+    into.extend_from_slice(br#"{"name":"#);
+    string(into, checked(name))?;
+    into.extend_from_slice(br#","number":"#);
+    string(into, checked(number))?;
+    into.push(b'}');
+    Some(())
 }
 
 fn variables(into: &mut Vec<u8>, all: &[(&[u8], &[u8])]) -> Option<()> {

@@ -3,16 +3,22 @@
 
 //! Times as texts. The host takes microseconds for each; few seconds differ.
 
-use super::json;
-
 /// Seconds that are kept.
 const PLACES: usize = 64;
 
 /// Whole seconds with their texts, for as long as a minute lasts: the time zone may change.
 pub(super) struct Clock {
-    places: [Option<(i64, String)>; PLACES],
+    places: [Option<Kept>; PLACES],
     minute: i64,
     make: fn(i64) -> Option<String>,
+}
+
+/// A whole second.
+struct Kept {
+    second: i64,
+    text: String,
+    /// Where in the text the milliseconds are.
+    millis: usize,
 }
 
 impl Clock {
@@ -37,22 +43,19 @@ impl Clock {
         let millis = millis.filter(|millis| *millis < 1000)?;
         let place = usize::try_from(second.rem_euclid(PLACES as i64)).ok()?;
         let place = self.places.get_mut(place)?;
-        if place.as_ref().is_none_or(|(kept, _)| *kept != second) {
-            *place = Some((second, (self.make)(second)?));
+        if place.as_ref().is_none_or(|kept| kept.second != second) {
+            let text = (self.make)(second)?;
+            let millis = text.find(".000")? + 1;
+            *place = Some(Kept { second, text, millis });
         }
-        let (_, text) = place.as_ref()?;
-        let (before, after) = text.split_once(".000")?;
+        let Kept { text, millis: at, .. } = place.as_ref()?;
         into.push(b'"');
-        into.extend_from_slice(before.as_bytes());
-        into.push(b'.');
-        if millis < 100 {
-            into.push(b'0');
+        let begin = into.len() + at;
+        into.extend_from_slice(text.as_bytes());
+        for (digit, power) in into.get_mut(begin..)?.iter_mut().zip([100, 10, 1]) {
+            // A remainder of ten is a digit.
+            *digit += u8::try_from(millis / power % 10).unwrap_or_default();
         }
-        if millis < 10 {
-            into.push(b'0');
-        }
-        json::integer(into, i64::from(millis));
-        into.extend_from_slice(after.as_bytes());
         into.push(b'"');
         Some(())
     }

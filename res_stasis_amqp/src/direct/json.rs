@@ -8,23 +8,25 @@
 
 use asterisk::json::{Value, View};
 
+use crate::plain::{is_plain, must_escape};
+
 /// Levels of a value that are followed; Asterisk's own have four.
 const DEPTH: usize = 32;
 
-/// Writes `"key":`, with a comma before it if it is not the first. `key` needs no escaping.
-pub(super) fn key(into: &mut Vec<u8>, key: &str) {
-    if into.last() != Some(&b'{') {
-        into.push(b',');
-    }
-    into.push(b'"');
-    into.extend_from_slice(key.as_bytes());
-    into.extend_from_slice(b"\":");
-}
-
 /// Writes `text`, which must be UTF-8, as a string.
 pub(super) fn string(into: &mut Vec<u8>, text: &[u8]) -> Option<()> {
-    std::str::from_utf8(text).ok()?;
+    into.reserve(text.len() + 2);
     into.push(b'"');
+    match is_plain(text) {
+        true => into.extend_from_slice(text),
+        false => escaped(into, text)?,
+    }
+    into.push(b'"');
+    Some(())
+}
+
+fn escaped(into: &mut Vec<u8>, text: &[u8]) -> Option<()> {
+    std::str::from_utf8(text).ok()?;
     let mut rest = text;
     while let Some(at) = rest.iter().position(|byte| must_escape(*byte)) {
         let (plain, special) = rest.split_at_checked(at)?;
@@ -34,12 +36,7 @@ pub(super) fn string(into: &mut Vec<u8>, text: &[u8]) -> Option<()> {
         rest = after;
     }
     into.extend_from_slice(rest);
-    into.push(b'"');
     Some(())
-}
-
-fn must_escape(byte: u8) -> bool {
-    byte < b' ' || byte == b'"' || byte == b'\\'
 }
 
 fn escape(into: &mut Vec<u8>, byte: u8) {
@@ -153,14 +150,5 @@ mod tests {
             integer(&mut into, number);
             assert_eq!(String::from_utf8(into).unwrap(), number.to_string());
         }
-    }
-
-    #[test]
-    fn keys_have_their_commas() {
-        let mut into = vec![b'{'];
-        key(&mut into, "a");
-        into.push(b'1');
-        key(&mut into, "b");
-        assert_eq!(into, br#"{"a":1,"b":"#);
     }
 }
