@@ -37,7 +37,7 @@ TEST_PACKAGES := $(addprefix -p ,$(MODULES)) -p res_boundary -p res_watcher
 .DEFAULT_GOAL := all
 .PHONY: all gateway install samples uninstall rig rig-22 build-22 build-16 build-gateway test check audit \
 	unit fuzz fuzz-short suite test-faults faults-short test-memory soak demo up watch down clean help \
-	apps-venv test-apps
+	apps-venv test-apps instructions
 
 all: ## Build the modules for the Asterisk whose headers are installed
 	@command -v $(CARGO) >/dev/null || { echo "make: cargo is missing: install Rust 1.88 or newer" >&2; exit 1; }
@@ -101,7 +101,7 @@ check: rig-22 ## rustfmt, and clippy with warnings denied
 	$(FOR_22) $(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
 unit: rig-22 ## Unit tests, without servers
-	$(FOR_22) $(CARGO) test --locked --workspace --exclude constellation-tests --exclude constellation-fuzz --exclude res_boundary --exclude res_watcher
+	$(FOR_22) $(CARGO) test --locked --workspace --exclude constellation-tests --exclude constellation-fuzz --exclude constellation-instructions --exclude res_boundary --exclude res_watcher
 
 # Python with what the apps need: target/apps-venv
 apps-venv: rig-22
@@ -154,7 +154,13 @@ RATE ?= 500
 soak: build-22 ## Events, calls and a fault a minute for MINUTES (30): do memory, threads, files grow?
 	@$(FOR_22) $(CARGO) run --quiet --locked -p constellation-tests --bin soak -- $(MINUTES) $(RATE)
 
-test: check audit unit test-apps fuzz-short suite faults-short ## Everything that must pass
+# Valgrind is in that root.
+instructions: rig-22 ## What an event costs in instructions, against tests/instructions/bounds
+	@$(RIG) memory
+	@echo "==> counting instructions"
+	@$(FOR_22) tests/instructions/count.sh
+
+test: check audit unit test-apps fuzz-short instructions suite faults-short ## Everything that must pass
 
 demo: build-22 ## See it work: servers, modules, a node in Consul, a call, its events; then all of it gone
 	@$(FOR_22) $(CARGO) run --quiet --locked -p constellation-tests --bin demo -- demo

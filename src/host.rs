@@ -16,6 +16,21 @@ pub fn version() -> String {
     text.split(['~', '+']).next().unwrap_or_default().to_owned()
 }
 
+/// Whether the version that runs has the structures of the headers that this was built with: they
+/// change from one minor version to another, and never between releases that only mend.
+#[must_use]
+pub fn is_as_built() -> bool {
+    is_same_minor(&version(), crate::module::built_for())
+}
+
+fn is_same_minor(running: &str, built_for: &str) -> bool {
+    let minor = |version: &str| {
+        let mut numbers = version.split('.').map(|number| number.parse::<u32>().ok());
+        Some((numbers.next()??, numbers.next()??))
+    };
+    minor(running).is_some_and(|running| minor(built_for) == Some(running))
+}
+
 /// Whether a stop or restart has begun: at once for `now` and `gracefully`, for `when convenient`
 /// only when the last channel is gone. False again after `core abort shutdown`. The host tells of it
 /// by no event, so it is polled. Any thread.
@@ -46,4 +61,19 @@ pub fn stop_now() {
     let this = unsafe { libc::getpid() };
     // SAFETY: a signal to this process, whose handler only notes it.
     unsafe { libc::kill(this, libc::SIGTERM) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_same_minor;
+
+    #[test]
+    fn only_versions_of_one_minor_version_have_the_same_structures() {
+        assert!(is_same_minor("22.10.1", "22.10.1"));
+        assert!(is_same_minor("22.10.1", "22.10.2"));
+        assert!(!is_same_minor("22.10.1", "22.1.1"));
+        assert!(!is_same_minor("22.10.1", "20.10.1"));
+        assert!(!is_same_minor("GIT-22-abc", "GIT-22-abc"));
+        assert!(!is_same_minor("", "22.10.1"));
+    }
 }

@@ -139,6 +139,40 @@ impl Value {
         unsafe { Json::from_owned(copy) }
     }
 
+    /// What kind of value this is, with what it holds.
+    #[must_use]
+    pub fn view(&self) -> View<'_> {
+        // SAFETY: reads this value.
+        let kind = unsafe { sys::ast_json_typeof(self.as_ptr()) };
+        match kind {
+            sys::AST_JSON_OBJECT => View::Object(Members::of(self)),
+            sys::AST_JSON_ARRAY => View::Array(Elements::of(self)),
+            sys::AST_JSON_STRING => {
+                // SAFETY: reads this value.
+                let text = unsafe { sys::ast_json_string_get(self.as_ptr()) };
+                // SAFETY: NUL-terminated, alive and unchanged while this value is borrowed.
+                View::String(unsafe { bytes(text) })
+            }
+            sys::AST_JSON_INTEGER => {
+                // SAFETY: reads this value.
+                View::Integer(unsafe { sys::ast_json_integer_get(self.as_ptr()) })
+            }
+            sys::AST_JSON_TRUE => View::Bool(true),
+            sys::AST_JSON_FALSE => View::Bool(false),
+            sys::AST_JSON_NULL => View::Null,
+            _ => View::Other,
+        }
+    }
+
+    /// What an object has at `key`.
+    #[must_use]
+    pub fn member(&self, key: &CStr) -> Option<&Value> {
+        // SAFETY: a borrowed value of this object, or NULL; safe on any kind of value.
+        let value = unsafe { sys::ast_json_object_get(self.as_ptr(), key.as_ptr()) };
+        // SAFETY: alive as long as this object, which is not changed while it is borrowed.
+        (!value.is_null()).then(|| unsafe { Self::from_raw(value) })
+    }
+
     /// This value as compact text in the order its keys were set; `None` without memory.
     #[must_use]
     pub fn dump(&self) -> Option<Text> {
@@ -149,9 +183,91 @@ impl Value {
     }
 }
 
+/// What a value is.
+pub enum View<'a> {
+    /// An object.
+    Object(Members<'a>),
+    /// An array.
+    Array(Elements<'a>),
+    /// A string: UTF-8, by jansson's word.
+    String(&'a [u8]),
+    /// A whole number.
+    Integer(i64),
+    /// `true` or `false`.
+    Bool(bool),
+    /// `null`.
+    Null,
+    /// A real number.
+    Other,
+}
+
+/// The members of an object in the order they were set.
+pub struct Members<'a> {
+    object: &'a Value,
+    next: *mut sys::ast_json_iter,
+}
+
+impl<'a> Members<'a> {
+    fn of(object: &'a Value) -> Self {
+        // SAFETY: reads an object that is alive and unchanged for 'a.
+        let next = unsafe { sys::ast_json_object_iter(object.as_ptr()) };
+        Self { object, next }
+    }
+}
+
+impl<'a> Iterator for Members<'a> {
+    type Item = (&'a [u8], &'a Value);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let at = NonNull::new(self.next)?.as_ptr();
+        // SAFETY: a place in an object that is alive and unchanged for 'a.
+        self.next = unsafe { sys::ast_json_object_iter_next(self.object.as_ptr(), at) };
+        // SAFETY: as above.
+        let value = NonNull::new(unsafe { sys::ast_json_object_iter_value(at) })?;
+        // SAFETY: as above.
+        let key = unsafe { sys::ast_json_object_iter_key(at) };
+        // SAFETY: NUL-terminated, alive and unchanged with the object.
+        let key = unsafe { bytes(key) };
+        // SAFETY: alive and unchanged with the object.
+        Some((key, unsafe { Value::from_raw(value.as_ptr()) }))
+    }
+}
+
+/// The elements of an array.
+pub struct Elements<'a> {
+    array: &'a Value,
+    rest: std::ops::Range<usize>,
+}
+
+impl<'a> Elements<'a> {
+    fn of(array: &'a Value) -> Self {
+        // SAFETY: reads an array that is alive and unchanged for 'a.
+        let size = unsafe { sys::ast_json_array_size(array.as_ptr()) };
+        Self { array, rest: 0..size }
+    }
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = &'a Value;
+
+    fn next(&mut self) -> Option<&'a Value> {
+        let index = self.rest.next()?;
+        // SAFETY: reads an array that is alive and unchanged for 'a.
+        let element = unsafe { sys::ast_json_array_get(self.array.as_ptr(), index) };
+        // SAFETY: not NULL, alive and unchanged with the array.
+        NonNull::new(element).map(|element| unsafe { Value::from_raw(element.as_ptr()) })
+    }
+}
+
 /// JSON text made by the host.
 pub struct Text {
     text: NonNull<c_char>,
+}
+
+impl AsRef<str> for Text {
+    fn as_ref(&self) -> &str {
+        self
+    }
 }
 
 impl Deref for Text {

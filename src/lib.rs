@@ -14,6 +14,7 @@ pub mod ao2;
 pub mod ari;
 pub mod backoff;
 pub mod boundary;
+pub mod channel_event;
 pub mod cli;
 pub mod config;
 pub mod consul;
@@ -24,14 +25,17 @@ pub mod host;
 pub mod json;
 pub mod log;
 pub mod manager;
+mod message_type;
 pub mod module;
 pub mod secret;
+pub mod snapshot;
 pub mod stasis;
 pub mod stasis_amqp;
 pub mod stasis_app;
 mod sys;
 mod text;
 pub mod thread;
+pub mod time;
 #[cfg(feature = "tls")]
 pub mod tls;
 

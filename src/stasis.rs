@@ -129,6 +129,11 @@ pub struct Message<'a> {
 }
 
 impl Message<'_> {
+    /// For the host's functions that read a message.
+    pub(crate) fn as_ptr(&self) -> *mut sys::stasis_message {
+        self.host.as_ptr()
+    }
+
     /// The event as ARI shows it. `None` for a message that has no such form, which a type that
     /// can have one may still say of a single message.
     ///

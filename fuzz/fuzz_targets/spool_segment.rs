@@ -12,6 +12,7 @@ mod module {
     pub(crate) mod event;
     pub(crate) mod identity;
     pub(crate) mod loss;
+    pub(crate) mod plain;
     pub(crate) mod routing;
     pub(crate) mod short_text;
 }

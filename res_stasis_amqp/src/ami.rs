@@ -29,7 +29,7 @@ pub(crate) enum Source {
 
 /// `{"Event":"Name","Key":"Value",…}`, in the order of the lines.
 pub(crate) fn to_json(name: &str, text: &[u8], source: Source) -> String {
-    let mut fields = Fields::default();
+    let mut fields = Fields { in_order: Vec::with_capacity(FEW), places: HashMap::new() };
     let mut may_be_head = source == Source::Hook;
     for (key, value) in lines(text).filter_map(split) {
         match key {
@@ -37,7 +37,7 @@ pub(crate) fn to_json(name: &str, text: &[u8], source: Source) -> String {
             b"Privilege" if may_be_head => may_be_head = false,
             _ => {
                 may_be_head = false;
-                fields.add(String::from_utf8_lossy(key), value);
+                fields.add(utf8(key), value);
             }
         }
     }
@@ -62,7 +62,6 @@ fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
 const FEW: usize = 48;
 
 /// Fields in order, each with all its values.
-#[derive(Default)]
 struct Fields<'a> {
     in_order: Vec<(Cow<'a, str>, Values<'a>)>,
     /// Where each key is, once there are more than a few: an ARI client decides how many fields an
@@ -130,8 +129,13 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn lossy_string(into: &mut Vec<u8>, text: &[u8]) {
-    json_string(into, &String::from_utf8_lossy(text));
+fn lossy_string(into: &mut Vec<u8>, bytes: &[u8]) {
+    json_string(into, &utf8(bytes));
+}
+
+/// Nearly all is UTF-8, which is quicker to see than to look for where it is not.
+fn utf8(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 #[cfg(test)]

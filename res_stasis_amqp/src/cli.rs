@@ -126,6 +126,7 @@ fn show_publishing(module: &StasisAmqp, settings: &Settings, output: &mut Output
             micros(max)
         )),
     }
+    output.line(format_args!("  Texts:        {}", module.standing()));
     let names = module.apps().names();
     match names.len() {
         0 => output.line(format_args!("  Applications: none")),

@@ -18,6 +18,12 @@ pub(crate) struct Counters {
     pub filtered: AtomicU64,
     /// Of these, without a name or a JSON form.
     pub unreadable: AtomicU64,
+    /// Of these, written without Asterisk's help.
+    pub written_directly: AtomicU64,
+    /// Of these, compared with what Asterisk writes.
+    pub compared: AtomicU64,
+    /// Of these, not the same.
+    pub differed: AtomicU64,
     /// Given a sequence number: the rest of them, and every EventsLost.
     pub queued: AtomicU64,
     /// Written to a broker for the first time.
@@ -70,6 +76,21 @@ impl Counters {
         count(&self.unreadable);
     }
 
+    /// Counts one that was written without Asterisk's help.
+    pub(crate) fn written_directly(&self) {
+        count(&self.written_directly);
+    }
+
+    /// Counts one that was written both ways.
+    pub(crate) fn compared(&self) {
+        count(&self.compared);
+    }
+
+    /// Counts one that was not the same both ways.
+    pub(crate) fn differed(&self) {
+        count(&self.differed);
+    }
+
     /// Counts one that was lost, in all and by its reason.
     pub(crate) fn lost(&self, reason: Reason) {
         self.lost_many(reason, 1);
@@ -92,11 +113,14 @@ impl Counters {
     }
 
     /// Every counter's name and value, in the order to show them.
-    pub(crate) fn values(&self) -> [(&'static str, u64); 20] {
+    pub(crate) fn values(&self) -> [(&'static str, u64); 23] {
         [
             ("seen", &self.seen),
             ("filtered", &self.filtered),
             ("unreadable", &self.unreadable),
+            ("written_directly", &self.written_directly),
+            ("compared", &self.compared),
+            ("differed", &self.differed),
             ("queued", &self.queued),
             ("published", &self.published),
             ("confirmed", &self.confirmed),

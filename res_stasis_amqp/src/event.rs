@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::identity::{Origin, Place};
 use crate::loss::{Loss, Told};
+use crate::plain::is_plain;
 use crate::routing;
 use crate::short_text::ShortText;
 
@@ -84,6 +85,20 @@ impl Event {
         }
     }
 
+    /// An event of a channel whose body is written.
+    pub(crate) fn written_of_channel(name: &str, body: Box<[u8]>, now: u64) -> Self {
+        Self { body, ..Self::new(routing::channel(name), name, Category::Stasis, now) }
+    }
+
+    /// What Stasis application `application` is told, whose body is written.
+    pub(crate) fn written_of_app(application: &str, name: &str, body: Box<[u8]>, now: u64) -> Self {
+        Self {
+            application: Some(application.into()),
+            body,
+            ..Self::new(routing::application(application), name, Category::Stasis, now)
+        }
+    }
+
     /// A manager event. `fields` is the JSON text that [`crate::ami`] makes.
     pub(crate) fn ami(name: &str, fields: &str, now: u64) -> Self {
         Self {
@@ -136,26 +151,63 @@ impl Event {
     }
 }
 
-/// `{"name":…,"data":…,"application":…}`. The data is put in as it is: parsing it to write it again
-/// would cost as much as making it did.
+/// The data is put in as it is: parsing it to write it again would cost as much as making it did.
 fn body(name: &str, data: &str, application: Option<&str>) -> Box<[u8]> {
     const AROUND: usize = r#"{"name":"","data":,"application":""}"#.len();
     let texts = name.len() + application.map_or(0, str::len);
-    let mut body = Vec::with_capacity(AROUND + texts + data.len());
-    body.extend_from_slice(br#"{"name":"#);
-    json_string(&mut body, name);
-    body.extend_from_slice(br#","data":"#);
-    body.extend_from_slice(data.as_bytes());
-    if let Some(application) = application {
-        body.extend_from_slice(br#","application":"#);
-        json_string(&mut body, application);
+    let mut text = Vec::with_capacity(AROUND + texts + data.len());
+    let mut body = Body::begin(&mut text, name);
+    body.data().extend_from_slice(data.as_bytes());
+    body.end(application);
+    text.into_boxed_slice()
+}
+
+/// `{"name":…,"data":…,"application":…}`, as it is written.
+pub(crate) struct Body<'a> {
+    text: &'a mut Vec<u8>,
+    /// Where the data begins.
+    data: usize,
+}
+
+impl<'a> Body<'a> {
+    /// Begins in an empty buffer.
+    pub(crate) fn begin(text: &'a mut Vec<u8>, name: &str) -> Self {
+        text.extend_from_slice(br#"{"name":"#);
+        json_string(text, name);
+        text.extend_from_slice(br#","data":"#);
+        let data = text.len();
+        Self { text, data }
     }
-    body.push(b'}');
-    body.into_boxed_slice()
+
+    /// Where the data, a JSON text, is to be written.
+    pub(crate) fn data(&mut self) -> &mut Vec<u8> {
+        self.text
+    }
+
+    /// The data as far as it is written.
+    pub(crate) fn data_so_far(&self) -> &[u8] {
+        self.text.get(self.data..).unwrap_or_default()
+    }
+
+    /// All of it.
+    pub(crate) fn end(self, application: Option<&str>) -> &'a [u8] {
+        if let Some(application) = application {
+            self.text.extend_from_slice(br#","application":"#);
+            json_string(self.text, application);
+        }
+        self.text.push(b'}');
+        self.text
+    }
 }
 
 /// Writes `text` as a JSON string.
 pub(crate) fn json_string(into: &mut Vec<u8>, text: &str) {
+    if is_plain(text.as_bytes()) {
+        into.push(b'"');
+        into.extend_from_slice(text.as_bytes());
+        into.push(b'"');
+        return;
+    }
     // A text always has a JSON form and a Vec takes all: this cannot fail.
     let _ = serde_json::to_writer(into, text);
 }

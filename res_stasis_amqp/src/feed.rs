@@ -7,12 +7,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use asterisk::json::Value;
+use asterisk::channel_event::{ChannelMessage, ChannelMessages, Kind};
+use asterisk::json::{Json, Text, Value, View};
+use asterisk::manager::ManagerMessages;
 use asterisk::stasis::Message;
 use asterisk::stasis_app;
 
 use crate::ami::{self, Source};
 use crate::counters::Counters;
+use crate::direct::{Direct, Standing};
 use crate::event::{Event, now};
 use crate::filter::Filter;
 use crate::outbox::Outbox;
@@ -22,13 +25,24 @@ pub(crate) struct Feed {
     outbox: Arc<Outbox>,
     counters: Arc<Counters>,
     times: Times,
+    channel_messages: ChannelMessages,
+    manager_messages: ManagerMessages,
+    direct: Direct,
     /// None: nothing is published.
     filter: Mutex<Option<Arc<Filter>>>,
 }
 
 impl Feed {
     pub(crate) fn new(outbox: Arc<Outbox>, counters: Arc<Counters>) -> Self {
-        Self { outbox, counters, times: Times::default(), filter: Mutex::new(None) }
+        Self {
+            times: Times::default(),
+            channel_messages: ChannelMessages::of_host(),
+            manager_messages: ManagerMessages::of_host(),
+            direct: Direct::new(Arc::clone(&counters)),
+            filter: Mutex::new(None),
+            outbox,
+            counters,
+        }
     }
 
     /// From now on, publish what `filter` admits; nothing without one.
@@ -47,6 +61,11 @@ impl Feed {
         &self.times
     }
 
+    /// Which events are written directly.
+    pub(crate) fn standing(&self) -> Standing {
+        self.direct.standing()
+    }
+
     fn filter(&self) -> Option<Arc<Filter>> {
         self.filter.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -63,11 +82,7 @@ impl Feed {
 
     /// A message of the manager topic.
     pub(crate) fn manager_event(&self, message: &Message<'_>) {
-        self.timed(|| {
-            if let Some(event) = message.to_ami() {
-                self.push_ami(&event.name(), event.fields(), Source::Fields);
-            }
-        });
+        self.timed(|| self.push_manager_event(message));
     }
 
     /// The text of an AMI event as the manager hook gives it.
@@ -89,19 +104,50 @@ impl Feed {
             self.counters.filtered();
             return;
         }
-        // What another client's handler may have set in place is set anew, on a copy of ours.
-        let text = event.copy().and_then(|mut event| {
-            event.set_string(c"application", app).then(|| event.dump()).flatten()
-        });
-        match text {
+        if let Some(body) = self.direct.app_event(app, &name, event, || dumped_for(app, event)) {
+            self.outbox.push(Event::written_of_app(app, &name, body, now()));
+            return;
+        }
+        match dumped_for(app, event) {
             Some(text) => self.outbox.push(Event::app(app, &name, &text, now())),
             None => self.counters.unreadable(),
         }
     }
 
     fn push_channel_event(&self, message: &Message<'_>) {
+        match self.channel_messages.tell(message) {
+            Some(known) => self.push_known(message, &known),
+            None => self.push_unknown(message),
+        }
+    }
+
+    /// An event whose name and variable are told without any text of it.
+    fn push_known(&self, message: &Message<'_>, known: &ChannelMessage<'_>) {
+        if !has_form(known) {
+            return;
+        }
+        let name = known.kind.name();
+        let by_variable = |filter: &Filter| {
+            let variable = || known.said().and_then(|said| said.string(c"variable"));
+            known.kind != Kind::Varset || filter.includes_variable(&variable().unwrap_or_default())
+        };
+        if !self.admits(name, by_variable) {
+            return;
+        }
+        let general = || message.to_json().and_then(|event| event.dump());
+        if let Some(body) = self.direct.channel_event(known, general) {
+            self.outbox.push(Event::written_of_channel(name, body, now()));
+            return;
+        }
+        match message.to_json().and_then(|event| event.dump()) {
+            Some(text) => self.outbox.push(Event::channel(name, &text, now())),
+            None => self.counters.unreadable(),
+        }
+    }
+
+    fn push_unknown(&self, message: &Message<'_>) {
         let Some(event) = message.to_json() else {
-            return; // the type has JSON, this message has none: DTMF sent, not received
+            return; // the type has JSON, this message has none
         };
         let Some(name) = self.wanted(&event) else {
             return;
@@ -109,6 +155,19 @@ impl Feed {
         match event.dump() {
             Some(text) => self.outbox.push(Event::channel(&name, &text, now())),
             None => self.counters.unreadable(),
+        }
+    }
+
+    fn push_manager_event(&self, message: &Message<'_>) {
+        if let Some(name) = self.manager_messages.name(message)
+            && self.filter().is_none_or(|filter| filter.excludes(name))
+        {
+            self.counters.seen();
+            self.counters.filtered();
+            return;
+        }
+        if let Some(event) = message.to_ami() {
+            self.push_ami(&event.name(), event.fields(), Source::Fields);
         }
     }
 
@@ -143,4 +202,21 @@ impl Feed {
         }
         admitted
     }
+}
+
+/// What another client's handler may have set in place is set anew, on a copy of ours.
+fn dumped_for(app: &str, event: &Value) -> Option<Text> {
+    let mut event: Json = event.copy()?;
+    event.set_string(c"application", app).then(|| event.dump()).flatten()
+}
+
+/// Of DTMF that was sent ARI has no event.
+fn has_form(message: &ChannelMessage<'_>) -> bool {
+    let is_received = || {
+        let direction = message.said().and_then(|said| said.member(c"direction"));
+        direction.is_some_and(|direction| {
+            matches!(direction.view(), View::String(text) if text.eq_ignore_ascii_case(b"Received"))
+        })
+    };
+    message.kind != Kind::DtmfEnd || is_received()
 }

@@ -19,6 +19,7 @@ mod config;
 mod counters;
 #[cfg(test)]
 mod dice;
+mod direct;
 mod endpoint;
 mod event;
 mod export;
@@ -29,6 +30,7 @@ mod limits;
 mod loss;
 mod outbox;
 mod pattern;
+mod plain;
 mod publisher;
 mod publishers;
 mod resource;
@@ -51,6 +53,7 @@ use serde_json::json;
 use apps::Apps;
 use config::{Settings, StasisSettings};
 use counters::Counters;
+use direct::Standing;
 use feed::Feed;
 use identity::Identity;
 use limits::{Limits, Overflow};
@@ -111,6 +114,11 @@ impl StasisAmqp {
         self.feed.times().summary()
     }
 
+    /// Which events are written directly.
+    pub(crate) fn standing(&self) -> Standing {
+        self.feed.standing()
+    }
+
     pub(crate) fn publishers(&self) -> &Publishers {
         &self.publishers
     }
@@ -144,6 +152,7 @@ impl StasisAmqp {
             .collect();
         let depth = self.outbox.depth();
         let spool = self.spool.report();
+        let texts = self.standing();
         let counters: serde_json::Map<_, _> = self
             .counters
             .values()
@@ -164,6 +173,10 @@ impl StasisAmqp {
                 "p99_us": micros(times.p99),
                 "max_us": micros(times.max),
             })),
+            "texts": {
+                "channels_direct": texts.reads_snapshots,
+                "differed": texts.off,
+            },
             "spool": {
                 "state": spool.state.word(),
                 "detail": spool.to_string(),

@@ -20,11 +20,12 @@ impl ShortText {
         Self(cut(text).into())
     }
 
-    /// `prefix` and `name` together, ASCII letters of `name` in lower case, cut likewise.
+    /// `prefix` and `name` together, ASCII letters in lower case, cut likewise.
     pub(crate) fn lowered(prefix: &str, name: &str) -> Self {
         let mut text = String::with_capacity(prefix.len() + name.len());
         text.push_str(prefix);
-        text.extend(name.chars().map(|letter| letter.to_ascii_lowercase()));
+        text.push_str(name);
+        text.make_ascii_lowercase();
         text.truncate(cut(&text).len());
         Self(text.into_boxed_str())
     }

@@ -7,8 +7,36 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 use crate::ao2::Ref;
+use crate::message_type::ByType;
+use crate::stasis::Message;
 use crate::sys;
 use crate::text::{bytes, c_string, lossy};
+
+/// Tells, of messages of the manager topic, the events that all messages of one type become. There
+/// are types that become one event or another, and those are not told.
+#[derive(Debug)]
+pub struct ManagerMessages(ByType<&'static str, 6>);
+
+impl ManagerMessages {
+    /// With the types of this host, on any thread.
+    #[must_use]
+    pub fn of_host() -> Self {
+        Self(ByType::of_host([
+            (sys::ast_channel_varset_type, "VarSet"),
+            (sys::ast_rtp_rtcp_sent_type, "RTCPSent"),
+            (sys::ast_rtp_rtcp_received_type, "RTCPReceived"),
+            (sys::ast_multi_user_event_type, "UserEvent"),
+            (sys::ast_channel_talking_start, "ChannelTalkingStart"),
+            (sys::ast_channel_talking_stop, "ChannelTalkingStop"),
+        ]))
+    }
+
+    /// The name of the event that a message becomes, if it becomes one, without making it.
+    #[must_use]
+    pub fn name(&self, message: &Message<'_>) -> Option<&'static str> {
+        self.0.of(message)
+    }
+}
 
 /// An AMI event made from a message of the manager topic.
 pub struct AmiEvent {

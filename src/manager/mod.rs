@@ -8,5 +8,5 @@ mod event;
 mod hook;
 
 pub use action::{Action, Actions, Answer, Request, perform};
-pub use event::{AmiEvent, emit};
+pub use event::{AmiEvent, ManagerMessages, emit};
 pub use hook::Hook;

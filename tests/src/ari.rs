@@ -194,7 +194,7 @@ pub(crate) fn http_with(
 /// Events from the websocket, gathered in the background.
 #[derive(Debug)]
 pub struct AriEvents {
-    incoming: Receiver<Value>,
+    incoming: Receiver<String>,
     closing: Arc<Mutex<Option<TcpStream>>>,
 }
 
@@ -223,6 +223,16 @@ impl AriEvents {
     /// When none comes `within`, or the websocket has ended.
     #[track_caller]
     pub fn next(&self, within: Duration) -> Value {
+        parsed(&self.next_text(within))
+    }
+
+    /// The next event, as Asterisk wrote it.
+    ///
+    /// # Panics
+    ///
+    /// As [`AriEvents::next`].
+    #[track_caller]
+    pub fn next_text(&self, within: Duration) -> String {
         match self.incoming.recv_timeout(within) {
             Ok(event) => event,
             Err(RecvTimeoutError::Timeout) => panic!("no ARI event within {within:?}"),
@@ -241,7 +251,7 @@ impl AriEvents {
         let mut seen = Vec::new();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            match self.incoming.recv_timeout(left) {
+            match self.incoming.recv_timeout(left).map(|text| parsed(&text)) {
                 Ok(event) if event["type"] == kind => return event,
                 Ok(event) => seen.push(event["type"].as_str().unwrap_or("?").to_owned()),
                 Err(error) => {
@@ -253,7 +263,7 @@ impl AriEvents {
 
     /// What has come so far.
     pub fn drain(&self) -> Vec<Value> {
-        self.incoming.try_iter().collect()
+        self.incoming.try_iter().map(|text| parsed(&text)).collect()
     }
 
     /// Sends a text, as REST over the websocket has it.
@@ -294,16 +304,18 @@ impl Drop for AriEvents {
     }
 }
 
-fn gather(mut socket: WebSocket<TcpStream>, events: &Sender<Value>) {
+#[track_caller]
+fn parsed(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("no JSON ({error}): {text}"))
+}
+
+fn gather(mut socket: WebSocket<TcpStream>, events: &Sender<String>) {
     // Its end, whatever the reason, shows as the end of the channel.
     while let Ok(message) = socket.read() {
         let Message::Text(text) = message else {
             continue;
         };
-        let Ok(event) = serde_json::from_str(&text) else {
-            continue;
-        };
-        if events.send(event).is_err() {
+        if events.send(text.as_str().to_owned()).is_err() {
             return;
         }
     }

@@ -55,6 +55,7 @@ mod documentation;
 mod duplicates;
 mod events;
 mod exchanges;
+mod fidelity;
 mod filtering;
 mod fleet;
 mod gate;
