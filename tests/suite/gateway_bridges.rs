@@ -13,7 +13,7 @@ use rig::process::Signal;
 use rig::{Ari, Consul, Gateway, Version, eventually, seconds};
 use serde_json::{Value, json};
 
-use crate::fleet::{AMQP, APPS, amqp, load, node};
+use crate::fleet::{AMQP, APPS, MODULES, amqp, load, node};
 use crate::gateway_fleet::{Post, Site, ids, scenarios, text};
 use crate::member::quick;
 
@@ -45,9 +45,13 @@ struct Caller {
 
 impl Caller {
     fn place(site: &Site, post: &Post, tone: u32) -> Self {
+        Self::place_by(&site.ari(), site, post, tone)
+    }
+
+    fn place_by(ari: &Ari, site: &Site, post: &Post, tone: u32) -> Self {
         let eid = post.eid();
         let path = format!("/channels?endpoint=Local/8{tone}@default/n&app=conf&asteriskId={eid}");
-        let id = text(&site.ari().post(&path).ok()["id"]);
+        let id = text(&ari.post(&path).ok()["id"]);
         site.wait_in("conf", &id, &json!(eid));
         Self { id, tone, eid: eid.to_owned() }
     }
@@ -116,19 +120,17 @@ fn legs(post: &Post) -> usize {
 #[track_caller]
 fn members(ari: &Ari, bridge: &str) -> (Value, BTreeSet<String>) {
     let told = ari.get(&format!("/bridges/{bridge}")).ok();
-    let set = |told: &Value| -> BTreeSet<String> {
-        told["channels"].as_array().expect("channels").iter().map(text).collect()
-    };
     let listed = ari.get("/bridges").ok();
-    let same: Vec<&Value> = listed
-        .as_array()
-        .expect("a list")
-        .iter()
-        .filter(|one| one["id"] == json!(bridge))
-        .collect();
+    let all = listed.as_array().expect("a list").iter();
+    let same: Vec<&Value> = all.filter(|one| one["id"] == json!(bridge)).collect();
     assert_eq!(same.len(), 1, "{listed}");
-    assert_eq!((set(same[0]), &same[0]["asterisk_id"]), (set(&told), &told["asterisk_id"]));
-    (told["asterisk_id"].clone(), set(&told))
+    let found = (told["asterisk_id"].clone(), channels(&told));
+    assert_eq!((same[0]["asterisk_id"].clone(), channels(same[0])), found);
+    found
+}
+
+fn channels(bridge: &Value) -> BTreeSet<String> {
+    bridge["channels"].as_array().into_iter().flatten().map(text).collect()
 }
 
 fn one_bridge_over_three_nodes_outlives_its_home() {
@@ -188,10 +190,7 @@ fn one_bridge_over_three_nodes_outlives_its_home() {
     let whole = recorded(home, "whole");
     assert!(all.iter().chain(&dial).all(|tone| share(&whole, *tone) > HEARD / 4.0));
 
-    home.asterisk.kill();
-    // What a proxy has in front of nothing would accept connections.
-    home.proxy.refuse();
-    home.proxy.cut();
+    die(home);
     let since = Instant::now();
     let wait = Duration::from_millis(300);
     callers[3].wait_hears(&other.ari(), &site, wait, &[620, 830], &all);
@@ -204,7 +203,7 @@ fn one_bridge_over_three_nodes_outlives_its_home() {
         assert_eq!(members(ari, &bridge), (json!(second.eid()), left.clone()));
     }
 
-    // A member that goes by the gateway, and others that go by themselves; one gateway is left.
+    // A member that is taken out; and one gateway is left.
     site.gateway.process().signal(Signal::KILL);
     let out = format!("/bridges/{bridge}/removeChannel?channel={}", callers[3].id);
     assert_eq!(other.ari().post(&out).status, 204);
@@ -225,27 +224,71 @@ fn one_bridge_over_three_nodes_outlives_its_home() {
             status => Err(status),
         }
     });
-    for caller in &callers[1..] {
-        other.ari().delete(&format!("/channels/{}", caller.id)).ok();
-    }
-    eventually("nothing to be left", seconds(20), || {
-        let of = |post: &Post| {
-            let ari = post.asterisk.ari();
-            (ari.get("/channels").ok(), ari.get("/bridges").ok())
-        };
-        let keys = [site.consul.kv_keys("bridges/"), site.consul.kv_keys("gateway/lock/bridges/")]
-            .concat();
-        let left = (of(second), of(third), keys);
-        let nothing = (json!([]), json!([]));
-        if left == (nothing.clone(), nothing, Vec::new()) {
-            Ok(())
-        } else {
-            Err(format!("{left:?}"))
-        }
-    });
+    one_of_two_nodes_dies(&site, &other.ari(), &callers);
     other.assert_alive();
+}
+
+/// Home, and then the other; the first node of all is there again.
+fn one_of_two_nodes_dies(site: &Site, ari: &Ari, callers: &[Caller; 4]) {
+    let [first, second, third] = site.posts.as_slice() else { panic!("three nodes") };
+    let bridge = ari.post(&format!("/bridges?asteriskId={}", third.eid())).ok();
+    let bridge = text(&bridge["id"]);
+    let add = |caller: &Caller| {
+        let path = format!("/bridges/{bridge}/addChannel?channel={}", caller.id);
+        assert_eq!(ari.post(&path).status, 204);
+    };
+    callers[1..].iter().for_each(add);
+    assert_eq!((legs(second), legs(third)), (1, 1));
+    die(third);
+    let is_alone = |of: &[&Caller]| {
+        let wanted: BTreeSet<String> = of.iter().map(|caller| caller.id.clone()).collect();
+        eventually("the bridge to be on one node", seconds(20), || {
+            let keys = site.consul.kv_keys("bridges/");
+            let seen = ari.get(&format!("/bridges/{bridge}"));
+            match keys.is_empty() && legs(second) == 0 && channels(&seen.body) == wanted {
+                true => Ok(()),
+                false => Err(format!("{keys:?} {seen:?}")),
+            }
+        });
+        assert_eq!(members(ari, &bridge), (json!(second.eid()), wanted));
+    };
+    is_alone(&[&callers[1], &callers[2]]);
+
+    first.asterisk.start_again();
+    for module in MODULES {
+        load(&first.asterisk, module);
+    }
+    first.proxy.pass();
+    let _app = first.asterisk.ari().events("conf");
+    let late = eventually("calls to come to it again", seconds(20), || {
+        let seen = ari.get(&format!("/asterisk/info?asteriskId={}", first.eid())).status;
+        if seen == 200 { Ok(Caller::place_by(ari, site, first, 440)) } else { Err(seen) }
+    });
+    add(&late);
+    let tones = [440, 620, 830];
+    late.wait_hears(ari, site, seconds(1), &[620, 830], &tones);
+    callers[1].wait_hears(ari, site, seconds(1), &[440, 830], &tones);
+    die(first);
+    is_alone(&[&callers[1], &callers[2]]);
+
+    // Members that go by themselves.
+    second.asterisk.cli("channel request hangup all");
+    assert_eq!(ari.delete(&format!("/bridges/{bridge}")).status, 204);
+    eventually("nothing to be left", seconds(20), || {
+        let told = second.asterisk.ari();
+        let keys = ["bridges/", "gateway/lock/bridges/"].map(|prefix| site.consul.kv_keys(prefix));
+        let left = (told.get("/channels").ok(), told.get("/bridges").ok(), keys.concat());
+        let nothing = (json!([]), json!([]), Vec::new());
+        if left == nothing { Ok(()) } else { Err(format!("{left:?}")) }
+    });
     second.asterisk.assert_alive();
-    third.asterisk.assert_alive();
+}
+
+fn die(post: &Post) {
+    post.asterisk.kill();
+    // What a proxy has in front of nothing would accept connections.
+    post.proxy.refuse();
+    post.proxy.cut();
 }
 
 fn where_it_cannot_span_it_says_so() {

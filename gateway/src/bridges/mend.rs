@@ -24,7 +24,7 @@ impl Gateway {
         id: &str,
         found: &[Ailment],
     ) -> Result<(), Trouble> {
-        let Some(mut working) = self.work_now_on(id).await else { return Ok(()) };
+        let Some(mut working) = self.work_now_on(id).await? else { return Ok(()) };
         let mended = self.try_mend(&mut working, roster, id, found).await;
         working.finish().await;
         mended
@@ -54,6 +54,10 @@ impl Gateway {
                         let part = At::new(self, roster, &eid)?;
                         part.hang_up(&trunk.near()).await?;
                         part.end(id).await?;
+                        // A node that began anew has told nobody.
+                        if let Some(far) = &trunk.far {
+                            At::new(self, roster, &span.home)?.hang_up(far).await?;
+                        }
                     }
                     span.parts.remove(&eid);
                     tracing::info!(node = eid, "bridge {id} has left node {eid}");
@@ -132,7 +136,8 @@ impl Gateway {
             }
         }
         if elected.is_none() {
-            return working.erase().await;
+            // Somebody may be left on a node that is slow.
+            return if next.parts.is_empty() { working.erase().await } else { Ok(()) };
         }
         working.write(&next).await?;
         tracing::warn!("bridge {id} is at home on node {} now: {} is lost", next.home, span.home);

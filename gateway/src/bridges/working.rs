@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::FOLDER;
 use super::span::Span;
 use super::trouble::Trouble;
-use crate::peers::Lock;
+use crate::peers::{Lock, Locking};
 use crate::proxy::Gateway;
 
 /// The longest wait for others at the same bridge, beside what their trunk takes.
@@ -43,10 +43,16 @@ impl Gateway {
     }
 
     /// Begins it, unless somebody is at it.
-    pub(super) async fn work_now_on<'a>(&'a self, id: &'a str) -> Option<Working<'a>> {
-        let turn = self.bridges.turns.now(id)?;
-        let lock = self.peers.lock(&lock_of(id), Duration::ZERO).await.ok()?;
-        Some(Working { gateway: self, id, lock, _turn: turn, index: 0 })
+    pub(super) async fn work_now_on<'a>(
+        &'a self,
+        id: &'a str,
+    ) -> Result<Option<Working<'a>>, Trouble> {
+        let Some(turn) = self.bridges.turns.now(id) else { return Ok(None) };
+        match self.peers.lock(&lock_of(id), Duration::ZERO).await {
+            Ok(lock) => Ok(Some(Working { gateway: self, id, lock, _turn: turn, index: 0 })),
+            Err(Locking::Taken) => Ok(None),
+            Err(fault) => Err(fault.into()),
+        }
     }
 }
 
