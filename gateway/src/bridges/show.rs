@@ -29,7 +29,7 @@ impl Bridges {
         let is_named = |name: &str| entry.name.as_deref() == Some(name);
         match (area, entry.id.as_deref()) {
             ("channels", id) => {
-                entry.name.as_deref().is_some_and(|name| name.starts_with(&self.leg_names))
+                entry.name.as_deref().is_some_and(|name| self.is_leg_name(name))
                     || id.is_some_and(|id| spans.is_leg(id))
             }
             ("bridges", Some(id)) => spans.is_part(id, eid),
@@ -40,6 +40,11 @@ impl Bridges {
             }
             _ => false,
         }
+    }
+
+    /// Whether a channel of this name is a trunk's.
+    pub(crate) fn is_leg_name(&self, name: &str) -> bool {
+        name.starts_with(&self.leg_names)
     }
 
     /// Whether an answer is a trunk's channel, of which a gateway knows the name sooner than the id.
@@ -56,7 +61,7 @@ impl Bridges {
             return false;
         }
         let told: Option<Channel<'_>> = serde_json::from_slice(body).ok();
-        told.is_some_and(|told| told.name.starts_with(&self.leg_names))
+        told.is_some_and(|told| self.is_leg_name(&told.name))
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) struct Spans {
 }
 
 impl Spans {
-    fn of(entries: &[Entry]) -> Self {
+    pub(super) fn of(entries: &[Entry]) -> Self {
         let read = |entry: &Entry| {
             let id = entry.key.strip_prefix(FOLDER).filter(|id| !id.is_empty())?;
             let span: Span = serde_json::from_slice(&entry.value).ok()?;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::hub::Hub;
 use super::learn::learn;
 use super::repeats::Repeats;
-use super::{Event, run_of};
+use super::{Event, run_of, trunks};
 use crate::amqp::Incoming;
 use crate::proxy::Gateway;
 
@@ -56,10 +56,15 @@ impl Feed {
         } else if let Some(fact) = event.fact() {
             gateway.holdings.note(event.eid, event.app, fact);
         }
-        if let Some(node) = gateway.roster.load().fleet.by_eid(event.eid) {
-            learn(&gateway.index, node.slot, &event);
+        let spans = gateway.bridges.spans();
+        if trunks::is_hidden(&gateway.bridges, &spans, &event) {
+            return count("hidden");
         }
-        let passed = self.hub.dispatch(&event);
+        if let Some(node) = gateway.roster.load().fleet.by_eid(event.eid) {
+            learn(&gateway.index, &spans, node.slot, &event);
+        }
+        let text = trunks::without_trunks(&spans, &event);
+        let passed = self.hub.dispatch(&Event { text: &text, ..event });
         count("taken");
         gateway.metrics.note_event("passed_on", passed.sockets);
         gateway.metrics.note_event("too_much", passed.slow);

@@ -4,13 +4,17 @@
 //! What an event says of who owns what.
 
 use super::Event;
+use crate::bridges::Spans;
 use crate::fleet::Slot;
 use crate::index::{Index, Kind};
 
-/// Notes it. A channel that entered an application is that application's.
-pub(super) fn learn(index: &Index, slot: Slot, event: &Event<'_>) {
+/// Notes it. A channel that entered an application is that application's. A part of a bridge is not
+/// where the bridge is.
+pub(super) fn learn(index: &Index, spans: &Spans, slot: Slot, event: &Event<'_>) {
     let begins = |kind: Kind, app: Option<&str>| {
-        if let Some(about) = event.first(kind) {
+        if let Some(about) = event.first(kind)
+            && !(kind == Kind::Bridge && spans.is_part(&about.id, event.eid))
+        {
             index.learn(kind, &about.id, slot, app.map(|app| index.app(app)));
         }
     };
@@ -41,13 +45,14 @@ pub(super) fn learn(index: &Index, slot: Slot, event: &Event<'_>) {
 mod tests {
     use super::super::event::tests::incoming;
     use super::*;
+    use crate::bridges::tests::spans;
 
     #[test]
     fn what_begins_is_known_and_what_ends_is_not() {
         let index = Index::default();
         let told = |name: &str, data: &str| {
             let message = incoming(name, "a", data);
-            learn(&index, Slot(7), &Event::read(&message).unwrap());
+            learn(&index, &Spans::default(), Slot(7), &Event::read(&message).unwrap());
         };
         let owner = |kind, id| index.owner(kind, id).map(|owner| owner.slot);
         for (kind, member, begin, end) in [
@@ -74,11 +79,22 @@ mod tests {
     }
 
     #[test]
+    fn a_part_is_not_where_the_bridge_is() {
+        let index = Index::default();
+        let spans = spans("b", "home", "e", "far");
+        let message =
+            incoming("ChannelEnteredBridge", "a", r#"{"bridge":{"id":"b"},"channel":{"id":"x"}}"#);
+        learn(&index, &spans, Slot(2), &Event::read(&message).unwrap());
+        assert!(index.owner(Kind::Bridge, "b").is_none());
+        assert!(index.owner(Kind::Channel, "x").is_some());
+    }
+
+    #[test]
     fn the_end_on_one_node_is_none_on_another() {
         let index = Index::default();
         index.learn(Kind::Channel, "x", Slot(1), None);
         let message = incoming("ChannelDestroyed", "a", r#"{"channel":{"id":"x"}}"#);
-        learn(&index, Slot(2), &Event::read(&message).unwrap());
+        learn(&index, &Spans::default(), Slot(2), &Event::read(&message).unwrap());
         assert!(index.owner(Kind::Channel, "x").is_some());
     }
 }
