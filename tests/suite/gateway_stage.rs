@@ -72,7 +72,7 @@ impl Stage {
     /// Waits until the applications in Consul are these, beside the gateway's own.
     #[track_caller]
     pub(crate) fn wait_keys(&self, wanted: &[&str]) {
-        eventually(&format!("the keys {wanted:?}"), seconds(30), || {
+        eventually(&format!("the keys {wanted:?}"), seconds(60), || {
             let keys = self.consul.kv_keys("applications/");
             let names: Vec<&str> =
                 keys.iter().map(|key| key.trim_start_matches("applications/")).collect();

@@ -17,4 +17,4 @@ mod trunks;
 pub(crate) use event::{Event, run_of};
 pub(crate) use feed::Feed;
 pub(crate) use handshake::{Sockets, open};
-pub(crate) use hub::{Hub, Uses};
+pub(crate) use hub::Hub;

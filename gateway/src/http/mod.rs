@@ -3,14 +3,12 @@
 
 //! What clients meet: connections, requests, health, metrics, the status page.
 
-mod audit;
 mod identity;
 mod metrics;
 mod page;
 mod serve;
 mod service;
 
-pub(crate) use audit::{Audited, audit};
 pub(crate) use identity::uuid;
 pub(crate) use metrics::Metrics;
 pub(crate) use serve::serve;
