@@ -11,8 +11,8 @@
 //! seen. Every wait has a deadline.
 
 pub mod ami;
-pub mod app;
 pub mod amqp_conf;
+pub mod app;
 pub mod ari;
 pub mod asterisk;
 pub mod black_hole;
@@ -37,8 +37,8 @@ pub mod valgrind;
 pub mod wait;
 
 pub use ami::Ami;
-pub use app::App;
 pub use amqp_conf::AmqpConf;
+pub use app::App;
 pub use ari::{Ari, AriEvents, Reply};
 pub use asterisk::{Asterisk, Builder, Version};
 pub use black_hole::BlackHole;
