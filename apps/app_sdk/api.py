@@ -118,7 +118,7 @@ class Api:
         while True:
             try:
                 return await self._try(method, path, query, body, node)
-            except (Uncertain, ApiError) as error:
+            except ApiError as error:
                 again = error.status == 503 or _was_not_sent(error)
                 again = again or (isinstance(error, Uncertain) and is_repeatable)
                 pause = backoff.pause()

@@ -51,6 +51,7 @@ class Broker:
             for number in range(PARTITIONS)
         ]
         self._owners: list[str] = [copy] * PARTITIONS
+        self._router: Router | None = None
         self._changed = asyncio.Event()
         self._leaving = asyncio.Event()
         #: Set while it consumes.
@@ -79,6 +80,7 @@ class Broker:
                 self._troubled(error)
             finally:
                 self.is_ready.clear()
+                self._router = None
                 for partition in self.partitions:
                     partition.lose()
                 if connection is not None:
@@ -88,6 +90,11 @@ class Broker:
     def stop(self) -> None:
         """Gives back what no handler has begun; `run` then ends, when those that run have."""
         self._leaving.set()
+
+    async def mark(self, mark: str) -> None:
+        """Sends a mark behind all events that are there. It may get lost with the connection."""
+        if self._router is not None:
+            await self._router.tick(mark)
 
     async def _connect(self) -> AbstractConnection:
         url = URL(self._settings.address()).update_query(
@@ -107,7 +114,7 @@ class Broker:
 
         connection.close_callbacks.add(lambda _, error: end(error))
         await self._topology.declare(connection)
-        router = Router(self._topology, self._app_name, self._gaps, end)
+        router = self._router = Router(self._topology, self._app_name, self._gaps, end)
         await router.open(connection)
         for partition in self.partitions:
             await partition.open(connection, end)
@@ -135,8 +142,9 @@ class Broker:
     async def _keep(self, connection: AbstractConnection, router: Router, fail: Fail) -> None:
         """Keeps the partitions where they should be, and the queues there."""
         interval = self._app.reconcile
+        trouble: str | None = None
         while True:
-            await router.tick(interval)
+            await router.tick()
             if await happens(self._changed, interval):
                 self._changed.clear()
                 # All who should not have it get in line behind the one who should.
@@ -144,14 +152,15 @@ class Broker:
             else:
                 # What came to this copy some time ago, while the one who should have it is well; a
                 # moment ago, that one may be dead, and Consul not have noticed.
-                before = time.monotonic() - interval
+                since = time.monotonic() - interval
                 moving = [
                     p
                     for p in self.partitions
-                    if p.is_held and p.held_since < before and self._owners[p.number] != self._copy
+                    if p.is_held and p.held_since < since and self._owners[p.number] != self._copy
                 ]
-                trouble = await self._topology.look(connection)
-                if trouble is not None:
+                trouble, before = await self._topology.look(connection), trouble
+                # Once alone, it may be that all copies are just getting in line anew.
+                if trouble is not None and trouble == before:
                     raise ConnectionError(trouble)
             await asyncio.gather(*(self._step_back(connection, p, fail) for p in moving))
 

@@ -111,6 +111,8 @@ class Calls:
         if event.type == "StasisStart":
             await self._start(context, event)
         elif event.type == "StasisEnd":
+            if event.synthesized:
+                log.info("call %s: has ended, though no event said so", call_id)
             await self._end(context)
         elif event.type == FOUND:
             await self._found(context)

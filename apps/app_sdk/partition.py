@@ -50,6 +50,9 @@ class Owner(Protocol):
     def left(self, partition: Partition) -> None:
         """Another copy is to have it."""
 
+    def passed(self, partition: Partition, mark: str) -> None:
+        """A tick came, and so all that was before it."""
+
     def lost(self, reason: str) -> None:
         """Events of a node are missing."""
 
@@ -127,9 +130,13 @@ class Partition:
         if not self.is_held:
             self.is_held = True
             self.held_since = time.monotonic()
+            # Who waits for the one before was dropped, and is to see it.
+            self.ready.set()
             self.ready = asyncio.Event()
             self._owner.gained(self)
-        if message.type == LOST:
+        if message.type == TICK:
+            self._owner.passed(self, str(json.loads(message.body).get("mark")))
+        elif message.type == LOST:
             self._owner.lost(str(json.loads(message.body).get("reason")))
         identity = message.message_id or ""
         if message.type in (TICK, LOST) or identity in self._seen:

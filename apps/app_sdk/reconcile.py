@@ -7,7 +7,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+import uuid
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +23,8 @@ log = logging.getLogger(__name__)
 
 #: How soon a call without its beginning is looked at again: the beginning may be on its way.
 SECOND_LOOK = 5.0
+#: Marks that may be under way.
+MARKS = 8
 
 
 @dataclass
@@ -50,6 +54,7 @@ class Reconciler:
         grace: float,
         holds: Callable[[int], bool],
         put: Callable[[Event], None],
+        mark: Callable[[str], Awaitable[None]],
     ) -> None:
         self._api = api
         self._calls = calls
@@ -58,12 +63,16 @@ class Reconciler:
         self._grace = grace
         self._holds = holds
         self._put = put
+        self._mark = mark
         self._wanted = asyncio.Event()
         self._gained: dict[int, asyncio.Event] = {}
         self._suspects: dict[tuple[str, str], float] = {}
         self._silent: dict[str, float] = {}
         self._entity_id: str | None = None
+        self._name = uuid.uuid4().hex
         self._count = 0
+        self._made: list[Event] = []
+        self._marked: OrderedDict[str, list[Event]] = OrderedDict()
 
     def ask(self, reason: str) -> None:
         """Events are missing: look now."""
@@ -77,6 +86,13 @@ class Reconciler:
         self._gained[partition] = looked
         self._wanted.set()
         return looked
+
+    def passed(self, partition: int, mark: str) -> None:
+        """All events of a partition that were there before a mark have come to their lanes. What
+        was found missing then, and has not come, is put behind them."""
+        for event in self._marked.get(mark, []):
+            if event.partition == partition:
+                self._put(event)
 
     async def run(self) -> None:
         """For ever."""
@@ -105,7 +121,23 @@ class Reconciler:
         began = time.monotonic()
         truth = await self._truth()
         self._end_what_is_gone(truth, began)
-        return self._find_what_is_new(truth, gained, began) or bool(truth.missing)
+        is_unsure = self._find_what_is_new(truth, gained, began)
+        if self._made:
+            await self._put_behind_what_is_there()
+        return is_unsure or bool(truth.missing)
+
+    async def _put_behind_what_is_there(self) -> None:
+        """The event that seems to be missing may only wait in the broker."""
+        self._count += 1
+        mark = f"{self._name}/{self._count}"
+        self._marked[mark], self._made = self._made, []
+        if len(self._marked) > MARKS:
+            self._marked.popitem(last=False)
+        try:
+            await self._mark(mark)
+        except Exception as error:
+            # The connection is gone; the next look finds the same.
+            log.debug("mark %s is not sent: %s", mark, error)
 
     async def _truth(self) -> Truth:
         reply = await self._api.exchange("GET", "/channels")
@@ -139,7 +171,6 @@ class Reconciler:
                 continue
             channel = truth.channels.get((node, context.channel_id))
             if channel is None or not self._is_ours(truth, channel):
-                log.info("call %s: has ended, though no event said so", context.call_id)
                 gone = channel or {**context.channel, "id": context.channel_id}
                 self._synthesize("StasisEnd", node, gone)
 
@@ -170,4 +201,4 @@ class Reconciler:
         self._count += 1
         identity = f"{node}/synthesized/{self._count}"
         data = {"type": kind, "channel": dict(channel), "application": self._app_name}
-        self._put(Event(kind, data, node, identity, synthesized=True))
+        self._made.append(Event(kind, data, node, identity, synthesized=True))

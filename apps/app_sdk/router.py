@@ -16,7 +16,7 @@ from pamqp import commands as spec
 from .balance import PARTITIONS
 from .event import Event, decoded
 from .gaps import Gaps
-from .topology import Topology, close
+from .topology import TICKS, Topology, close
 from .waiting import happens
 
 log = logging.getLogger(__name__)
@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 #: Types of messages of ours, beside events.
 TICK = "constellation.tick"
 LOST = "constellation.lost"
+#: What nobody takes is forgotten after so many milliseconds.
+TICK_LASTS = "60000"
 #: Messages under way between the queues.
 PREFETCH = 200
 #: Longest wait for those, in seconds, when the app stops.
@@ -69,13 +71,10 @@ class Router:
         if self._channel is not None:
             await close(self._channel)
 
-    async def tick(self, lasting: float) -> None:
-        """Shows each partition's consumer that it has it, also when no event does."""
-        for partition in range(PARTITIONS):
-            properties = spec.Basic.Properties(
-                message_type=TICK, delivery_mode=1, expiration=str(int(lasting * 1000))
-            )
-            await self._publish(b"", partition, properties)
+    async def tick(self, mark: str = "") -> None:
+        """Shows each partition's consumer that it has it, also when no event does; and, by the
+        mark, that all events have come to it which were in the app's queue before."""
+        await self._publish(json.dumps({"mark": mark}).encode(), TICKS, _of_tick())
 
     async def _take(self, message: AbstractIncomingMessage) -> None:
         if self._is_leaving:
@@ -91,6 +90,9 @@ class Router:
 
     async def _route(self, message: AbstractIncomingMessage) -> None:
         # Nothing is awaited before the event is on its way: what comes after stays behind it.
+        if message.type == TICK:
+            await self._pass_on(message)
+            return
         try:
             event = decoded(json.loads(message.body), message.headers, message.message_id or "")
         except ValueError as error:
@@ -100,7 +102,8 @@ class Router:
         gap = self._gaps.look(event)
         try:
             if self._is_ours(event, message):
-                await self._publish(message.body, event.partition, _properties(message, event))
+                properties = _properties(message, event)
+                await self._publish(message.body, str(event.partition), properties)
             if gap is not None:
                 await self._tell_of(event, gap)
         except Exception as error:
@@ -122,22 +125,31 @@ class Router:
         body = json.dumps({"reason": f"node {event.asterisk_id}: {gap}"}).encode()
         for partition in range(PARTITIONS):
             properties = spec.Basic.Properties(message_type=LOST, delivery_mode=2)
-            await self._publish(body, partition, properties)
+            await self._publish(body, str(partition), properties)
 
-    async def _publish(
-        self, body: bytes, partition: int, properties: spec.Basic.Properties
-    ) -> None:
-        """Returns when the broker has it in the partition's queue."""
+    async def _pass_on(self, tick: AbstractIncomingMessage) -> None:
+        try:
+            for partition in range(PARTITIONS):
+                await self._publish(tick.body, str(partition), _of_tick())
+        except Exception as error:
+            self._fail(error)
+            return
+        await self._acknowledge(tick)
+
+    async def _publish(self, body: bytes, key: str, properties: spec.Basic.Properties) -> None:
+        """Returns when the broker has it in its queue."""
         assert self._underlay is not None
         confirmed = await self._underlay.basic_publish(
             body,
             exchange=self._topology.name,
-            routing_key=str(partition),
+            routing_key=key,
             properties=properties,
             mandatory=True,
         )
         if not isinstance(confirmed, spec.Basic.Ack):
-            raise ConnectionError(f"the broker did not take an event for partition {partition}")
+            raise ConnectionError(
+                f"the broker did not take what goes to {self._topology.name}, {key}"
+            )
 
     async def _acknowledge(self, message: AbstractIncomingMessage) -> None:
         try:
@@ -145,6 +157,10 @@ class Router:
         except Exception as error:
             # The connection is gone, and the broker brings it again.
             log.debug("message %s is not acknowledged: %s", message.message_id, error)
+
+
+def _of_tick() -> spec.Basic.Properties:
+    return spec.Basic.Properties(message_type=TICK, delivery_mode=1, expiration=TICK_LASTS)
 
 
 def _properties(message: AbstractIncomingMessage, event: Event) -> spec.Basic.Properties:

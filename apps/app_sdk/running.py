@@ -12,6 +12,7 @@ from .actions import handling
 from .broker import Broker
 from .calls import Calls
 from .consul import Consul, ConsulError
+from .errors import ConfigError
 from .event import Event
 from .health import Health, State
 from .lanes import Lanes
@@ -46,6 +47,7 @@ class Running:
             grace=config.app.node_grace,
             holds=lambda partition: self._broker.partitions[partition].is_held,
             put=lambda event: self._lanes.put(event.call_id, event),
+            mark=self._broker.mark,
         )
         self._health = Health(self._state)
         self._tasks: list[asyncio.Task[None]] = []
@@ -53,11 +55,14 @@ class Running:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Until `stopping` is set, and then until the handlers that run have ended."""
+        host = self._settings.listen or self._settings.host
+        try:
+            port = await self._health.open(host, self._settings.port)
+        except OSError as error:
+            what = f"app.host, app.port: {host} port {self._settings.port}"
+            raise ConfigError(f"configuration: {what}: {error.strerror}") from None
         await self._app.api.open()
         await self._consul.open()
-        port = await self._health.open(
-            self._settings.listen or self._settings.host, self._settings.port
-        )
         log.info("app %s: copy %s, /health on port %d", self._app.app_name, self._app.copy_id, port)
         broker = asyncio.create_task(self._broker.run())
         self._tasks = [
@@ -106,7 +111,7 @@ class Running:
     def gained(self, partition: Partition) -> None:
         """A partition is this copy's now."""
         log.info("partition %d: taken", partition.number)
-        task = asyncio.create_task(self._gain(partition))
+        task = asyncio.create_task(self._gain(partition, partition.ready))
         self._gaining.add(task)
         task.add_done_callback(self._gaining.discard)
 
@@ -114,21 +119,26 @@ class Running:
         """A partition is to be another copy's."""
         self._calls.forget(partition.number)
 
+    def passed(self, partition: Partition, mark: str) -> None:
+        """All events that were there before a mark have come."""
+        self._reconciler.passed(partition.number, mark)
+
     def lost(self, reason: str) -> None:
         """Events of a node are missing."""
         self._reconciler.ask(reason)
 
-    async def _gain(self, partition: Partition) -> None:
+    async def _gain(self, partition: Partition, ready: asyncio.Event) -> None:
         try:
             before = await asyncio.wait_for(self._consul.claim(partition.number), CLAIM)
         except (ConsulError, asyncio.TimeoutError):
             before = None
-        if before not in (None, self._app.copy_id):
-            # What this copy knows of its calls, from before, is no longer so.
-            self._calls.forget(partition.number)
-        ready = partition.ready
-        await self._reconciler.gained(partition.number).wait()
-        ready.set()
+        try:
+            if before not in (None, self._app.copy_id):
+                # What this copy knows of its calls, from before, is no longer so.
+                self._calls.forget(partition.number)
+            await self._reconciler.gained(partition.number).wait()
+        finally:
+            ready.set()
 
     async def _run_one(self, item: Delivery | Event) -> None:
         if isinstance(item, Event):

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 #: What RabbitMQ would drop after twenty deliveries, it keeps: an app that crashes loses nothing.
 DELIVERIES = 1_000_000
+#: The routing key of ticks.
+TICKS = "ticks"
 #: Longest wait for the end of a channel.
 CLOSE = 5.0
 
@@ -68,6 +70,8 @@ class Topology:
                 )
                 await queue.bind(exchange, str(number))
             queue = await channel.declare_queue(self.name, durable=True, arguments=arguments)
+            # What goes the way of the nodes' events, behind those that are there.
+            await queue.bind(exchange, TICKS)
             for key in self._keys:
                 await queue.bind(self._settings.exchange, key)
         finally:

@@ -4,12 +4,16 @@
 
 import hashlib
 import importlib.util
+import re
 import zipfile
+from dataclasses import fields
 from pathlib import Path
 
 from hatchling.build import build_wheel
 
 from app_sdk import Application, Config
+from app_sdk.actions import Actions
+from app_sdk.handlers import Handlers
 
 APPS = Path(__file__).parent.parent
 
@@ -45,3 +49,15 @@ def test_the_wheel_has_the_package_and_its_types(tmp_path, monkeypatch):
     assert "app_sdk/py.typed" in names
     assert modules <= names
     assert not any(name.startswith(("tests", "conference")) for name in names)
+
+
+def test_the_reference_names_every_option_handler_and_action():
+    reference = (APPS.parent / "docs" / "apps.md").read_text()
+    config = Config(environ={})
+    for section in (config.api, config.amqp, config.consul, config.app):
+        for option in fields(section):
+            assert f"`{option.name}`" in reference, option.name
+    public = [name for name in (*vars(Handlers), *vars(Actions)) if not name.startswith("_")]
+    assert len(public) > 30
+    for name in public:
+        assert re.search(rf"`(app_sdk\.)?{name}\b", reference), name

@@ -26,7 +26,7 @@ class Message:
 
 class Owner:
     def __init__(self):
-        self.deliveries, self.gains, self.losses = [], 0, []
+        self.deliveries, self.gains, self.losses, self.marks = [], 0, [], []
 
     def put(self, delivery):
         self.deliveries.append(delivery)
@@ -36,6 +36,9 @@ class Owner:
 
     def left(self, partition):
         pass
+
+    def passed(self, partition, mark):
+        self.marks.append(mark)
 
     def lost(self, reason):
         self.losses.append(reason)
@@ -113,11 +116,15 @@ async def test_leaving_waits_for_handlers_that_run(partition, owner):
 
 
 async def test_our_own_messages_are_no_events(partition, owner):
-    tick, lost = Message(1, kind=TICK), Message(2, kind=LOST, body={"reason": "why"})
+    tick, lost = (
+        Message(1, kind=TICK, body={"mark": "m"}),
+        Message(2, kind=LOST, body={"reason": "why"}),
+    )
     await partition.take(tick)
     await partition.take(lost)
     assert (tick.acknowledged, lost.acknowledged) == (1, 1)
     assert (owner.gains, owner.losses, owner.deliveries) == (1, ["why"], [])
+    assert owner.marks == ["m"]
 
 
 async def test_what_is_no_event_is_told_and_not_kept(partition, owner, caplog):

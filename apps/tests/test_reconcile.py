@@ -8,7 +8,7 @@ from app_sdk import reconcile
 from app_sdk.api import Reply
 from app_sdk.calls import FOUND, Calls
 from app_sdk.errors import ApiError, NotFound
-from app_sdk.event import Event
+from app_sdk.event import Event, partition_of
 from app_sdk.handlers import Handlers
 from app_sdk.reconcile import Reconciler
 
@@ -55,7 +55,12 @@ class Scene:
             grace=grace,
             holds=lambda number: number in self.held,
             put=self.put.append,
+            mark=self.mark,
         )
+        self.marks = []
+
+    async def mark(self, mark):
+        self.marks.append(mark)
 
     async def begin(self, *calls, node="n"):
         for call in calls:
@@ -63,7 +68,15 @@ class Scene:
             await self.calls.handle(Event("StasisStart", data, node, f"{node}/1/{call}"))
 
     async def look(self, *gained):
-        return await self.reconciler._look(set(gained))
+        unsure = await self.reconciler._look(set(gained))
+        self.pass_marks()
+        return unsure
+
+    def pass_marks(self):
+        while self.marks:
+            mark = self.marks.pop()
+            for number in range(16):
+                self.reconciler.passed(number, mark)
 
     @property
     def told(self):
@@ -86,6 +99,23 @@ async def test_calls_that_are_gone_end():
     scene.put.clear()
     await scene.look()
     assert scene.told == []
+
+
+async def test_what_seems_missing_is_put_behind_what_waits_in_the_broker():
+    scene = Scene()
+    await scene.begin("1.1")
+    await scene.reconciler._look(set())
+    assert (scene.told, len(scene.marks)) == ([], 1)
+    # Another copy's mark says nothing of ours, nor does that of another partition.
+    scene.reconciler.passed(partition_of("1.1"), "other/1")
+    scene.reconciler.passed((partition_of("1.1") + 1) % 16, scene.marks[0])
+    assert scene.told == []
+    scene.pass_marks()
+    assert scene.told == [("StasisEnd", "1.1")]
+    # Marks that were lost with a connection are not kept for ever.
+    for _ in range(20):
+        await scene.reconciler._look(set())
+    assert len(scene.reconciler._marked) == 8
 
 
 async def test_a_call_that_is_in_no_application_any_more_ends():

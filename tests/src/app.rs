@@ -71,7 +71,7 @@ impl App {
     /// When it does not, or the app ends.
     #[track_caller]
     pub fn wait_health(&self, what: &str, fits: impl Fn(&Value) -> bool) {
-        eventually(&format!("the app {what}"), seconds(60), || {
+        eventually(&format!("the app {what}"), seconds(180), || {
             if let Some(status) = self.process.ended() {
                 panic!("the app ended ({status}):\n{}", tail(&self.log(), 40));
             }

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rig::folder::Folder;
 use rig::{
@@ -20,6 +21,9 @@ use crate::pair::{self, AmqpConf};
 const CONFERENCE: &str = "apps/conference/conference.py";
 const ANNOUNCEMENT: &str = "apps/announcement/announcement.py";
 const JOURNAL: &str = "tests/suite/apps/journal.py";
+
+/// The longest wait, on a machine that is busy with others: queues write to its disk.
+const PATIENCE: Duration = seconds(180);
 
 scenarios!(
     the_conference_joins_its_callers,
@@ -82,7 +86,7 @@ impl Stage {
             ("AMQP_URL", &self.url),
             ("CONSUL_PORT", &consul),
             ("CONSUL_CHECK_INTERVAL", "500ms"),
-            ("APP_RECONCILE", "2s"),
+            ("APP_RECONCILE", "5s"),
             ("JOURNAL", &journal),
         ];
         App::start(program, &[settings.as_slice(), more].concat())
@@ -111,7 +115,7 @@ impl Stage {
 
     #[track_caller]
     fn wait_calls_of(&self, handler: &str, count: usize) {
-        eventually(&format!("{handler} of {count} calls"), seconds(60), || {
+        eventually(&format!("{handler} of {count} calls"), PATIENCE, || {
             match self.calls_of(handler) {
                 seen if seen == count => Ok(()),
                 seen => Err(seen),
@@ -145,7 +149,7 @@ impl Stage {
 
     #[track_caller]
     fn wait_bridged(&self, count: usize) -> Vec<String> {
-        eventually(&format!("{count} calls in the conference"), seconds(60), || {
+        eventually(&format!("{count} calls in the conference"), PATIENCE, || {
             let bridged = self.bridged();
             if bridged.len() == count { Ok(bridged) } else { Err(bridged.len()) }
         })
@@ -153,7 +157,7 @@ impl Stage {
 
     #[track_caller]
     fn wait_copies(&self, count: usize) {
-        eventually(&format!("{count} copies in Consul"), seconds(30), || {
+        eventually(&format!("{count} copies in Consul"), PATIENCE, || {
             let copies = self.consul.health("conf-app");
             let are_well = |copy: &&Value| {
                 let checks = copy["Checks"].as_array().cloned().unwrap_or_default();
@@ -177,7 +181,7 @@ fn the_conference_joins_its_callers() {
     let call = Call::several(&stage.asterisk, "8000", seconds(600), 3, 10);
     let channels = stage.wait_bridged(3);
     for channel in &channels {
-        eventually("audio both ways", seconds(30), || match stage.asterisk.rtp_packets(channel) {
+        eventually("audio both ways", PATIENCE, || match stage.asterisk.rtp_packets(channel) {
             (received, sent) if received > 10 && sent > 10 => Ok(()),
             other => Err(format!("{other:?}")),
         });
@@ -211,13 +215,13 @@ fn the_conference_joins_its_callers() {
     app.wait_health("to have two calls", |told| told["calls"] == 2);
     assert!(app.log().contains(&format!("call {last}: has ended, though no event said so")));
 
-    stage.asterisk.hang_up_all(seconds(30));
+    stage.asterisk.hang_up_all(PATIENCE);
     app.wait_health("to have no calls", |told| told["calls"] == 0);
     drop((call, second));
     assert!(app.terminate().success(), "{}", app.log());
     assert!(!app.log().contains("Traceback"), "{}", app.log());
     assert!(!app.log().contains("-password"), "a password in the log:\n{}", app.log());
-    assert_eq!(stage.consul.health("conf-app"), [json!(0); 0]);
+    assert!(stage.consul.health("conf-app").is_empty());
     stage.gateway.assert_alive();
     stage.asterisk.assert_alive();
 }
@@ -233,7 +237,7 @@ fn a_copy_that_is_killed_leaves_its_calls_to_the_other() {
     second.wait_partitions(8);
 
     let call = Call::several(&stage.asterisk, "8000", seconds(600), 50, 20);
-    eventually("half of the calls", seconds(60), || match stage.calls_of("on_start") {
+    eventually("half of the calls", PATIENCE, || match stage.calls_of("on_start") {
         count if count >= 25 => Ok(()),
         count => Err(count),
     });
@@ -254,21 +258,21 @@ fn a_copy_that_is_killed_leaves_its_calls_to_the_other() {
     let third = stage.app(JOURNAL, &more);
     third.wait_partitions(8);
     second.wait_partitions(8);
-    stage.asterisk.hang_up_all(seconds(60));
+    stage.asterisk.hang_up_all(PATIENCE);
     drop(call);
     for handler in ["on_start", "on_up", "on_end"] {
         stage.wait_calls_of(handler, 51);
+    }
+    for name in ["app.conf", "app.conf.0"] {
+        eventually(&format!("queue {name} to be empty"), PATIENCE, || {
+            let queue = stage.broker.api("GET", &format!("/queues/apps/{name}"), None).ok();
+            if queue["messages"] == 0 { Ok(()) } else { Err(queue["messages"].clone()) }
+        });
     }
     stage.assert_told_once(&["on_start", "on_up", "on_end"]);
     for app in [&second, &third] {
         app.wait_health("to have no calls", |told| told["calls"] == 0);
         assert!(app.terminate().success(), "{}", app.log());
-    }
-    for name in ["app.conf", "app.conf.0"] {
-        eventually(&format!("queue {name} to be empty"), seconds(20), || {
-            let queue = stage.broker.api("GET", &format!("/queues/apps/{name}"), None).ok();
-            if queue["messages"] == 0 { Ok(()) } else { Err(queue["messages"].clone()) }
-        });
     }
     stage.asterisk.assert_alive();
 }
@@ -277,23 +281,22 @@ fn the_announcement_is_played_and_calls_a_person() {
     let stage = Stage::start();
     // Of one Asterisk, without the gateway.
     let ari = stage.asterisk.ari();
-    let app = stage.app_at(ANNOUNCEMENT, &ari.url(""), ari.login(), &[]);
+    let more = [("AMQP_QUEUE_TYPE", "classic")];
+    let app = stage.app_at(ANNOUNCEMENT, &ari.url(""), ari.login(), &more);
     wait_app(&stage.consul, &stage.asterisk, "announcement");
 
     let arguments = "app=announcement&appArgs=tone%3Aring,Local/stay@default";
     let caller = format!("/channels?endpoint=Local/stay@default&{arguments}");
     let first = text(&ari.post(&caller).ok()["id"]);
-    eventually("the announcement", seconds(30), || {
-        match ari.get(&format!("/playbacks/{first}-1")) {
-            Reply { status: 200, body } if body["state"] == "playing" => Ok(()),
-            other => Err(format!("{other:?}")),
-        }
+    eventually("the announcement", PATIENCE, || match ari.get(&format!("/playbacks/{first}-1")) {
+        Reply { status: 200, body } if body["state"] == "playing" => Ok(()),
+        other => Err(format!("{other:?}")),
     });
 
     // The second presses a key, and talks to the person that is called.
     let second = text(&ari.post(&caller.replace("stay@", "press@")).ok()["id"]);
     let bridge = format!("/bridges/announcement-{second}");
-    let channels = eventually("the two to talk", seconds(30), || {
+    let channels = eventually("the two to talk", PATIENCE, || {
         let told = ari.get(&bridge).body;
         if told["channels"].as_array().is_some_and(|all| all.len() == 2) {
             Ok(told["channels"].clone())
@@ -307,7 +310,7 @@ fn the_announcement_is_played_and_calls_a_person() {
 
     // Who hangs up ends it for both, and for nobody else.
     ari.delete(&format!("/channels/{leg}")).ok();
-    eventually("the end of the second call", seconds(30), || {
+    eventually("the end of the second call", PATIENCE, || {
         let (call, bridge) = (ari.get(&format!("/channels/{second}")), ari.get(&bridge));
         if (call.status, bridge.status) == (404, 404) {
             Ok(())
@@ -317,7 +320,7 @@ fn the_announcement_is_played_and_calls_a_person() {
     });
     assert!(ids(&ari.get("/channels").ok()).contains(&first));
     app.wait_health("to have one call", |told| told["calls"] == 1);
-    stage.asterisk.hang_up_all(seconds(30));
+    stage.asterisk.hang_up_all(PATIENCE);
     app.wait_health("to have no calls", |told| told["calls"] == 0);
     assert!(app.terminate().success(), "{}", app.log());
     assert!(!app.log().contains("Traceback"), "{}", app.log());
