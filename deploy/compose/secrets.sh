@@ -11,7 +11,8 @@ mkdir -p secrets
 cd secrets
 
 random() { openssl rand -hex 16; }
-keep() { [[ -e $1 ]] || cat >"$1"; }
+# keep FILE: what comes is its contents, unless it has some
+keep() { if [[ -e $1 ]]; then cat >/dev/null; else cat >"$1"; fi; }
 
 # Consul in development mode takes any token.
 random | keep consul.token
@@ -26,6 +27,12 @@ if [[ ! -e ca.pem ]]; then
     openssl req -x509 "${new[@]}" -subj /CN=node -CA ca.pem -CAkey ca.key -addext "subjectAltName=$names" \
         -addext basicConstraints=critical,CA:FALSE -keyout node.key -out node.pem
 fi
+if [[ ! -e gateway.toml ]]; then
+    random >app.token
+    hash=$(tr -d '\n' <app.token | sha256sum | cut -d' ' -f1)
+    printf '%s\n\n[[user]]\nname = "app"\ntoken_hash = "sha256:%s"\n' "$(cat ../gateway.toml)" "$hash" |
+        keep gateway.toml
+fi
 # Each container reads them as another user.
 chmod 0644 ./*
-chmod 0600 ca.key
+chmod 0600 ca.key app.token

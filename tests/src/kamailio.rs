@@ -18,7 +18,7 @@ use crate::process::{Process, Signal, guarded, tail};
 use crate::root::{Inside, Root, checkout};
 use crate::server::Server;
 use crate::sip_socket::SipSocket;
-use crate::wait::{eventually, poll, seconds};
+use crate::wait::{eventually, seconds};
 
 /// Its folder is there before it runs, and so are the paths that it and the dispatcher meet at.
 #[derive(Debug)]
@@ -38,12 +38,9 @@ impl Kamailio {
     pub fn new(local: &str) -> Self {
         let (folder, port) = (Folder::new("kamailio"), ports::free());
         let path = |name: &str| folder.path().join(name).display().to_string();
-        for name in ["kamailio.cfg", "tls.cfg.sample"] {
-            let file = checkout().join("deploy/kamailio").join(name);
-            let text =
-                fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-            folder.write(name, text);
-        }
+        let file = checkout().join("deploy/kamailio/kamailio.cfg");
+        let text = fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        folder.write("kamailio.cfg", text);
         let own = format!(
             "listen=udp:127.0.0.1:{port}\nlisten=tcp:127.0.0.1:{port}\n\
              #!define NODES_LIST \"{}\"\n#!define RPC_SOCKET \"{}\"\n{local}\n",
@@ -253,12 +250,6 @@ impl Dispatcher {
         self.process.signal(Signal::TERM);
         let status = self.process.wait(seconds(10));
         assert!(status.success(), "the dispatcher: {status}\n{}", self.log());
-    }
-
-    /// Kills it and waits.
-    pub fn kill(&self) {
-        self.process.kill();
-        let _ = poll(seconds(10), || self.process.ended().ok_or(()));
     }
 }
 
