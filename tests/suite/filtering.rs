@@ -3,7 +3,7 @@
 
 //! `exclude_events` and `include_channelvarset_events`, and how they are counted.
 
-use rig::{Message, Version};
+use rig::{Message, Version, seconds};
 use serde_json::Value;
 
 use crate::clients::{Clients, call_into, messages_until, text, waiting_channel, with_calls};
@@ -11,6 +11,7 @@ use crate::pair::{AmqpConf, Pair, counter};
 
 on_each_version!(
     excluded_events_are_left_out_of_every_source_and_counted,
+    what_the_manager_topic_carries_is_left_out_by_its_type,
     only_the_variables_that_are_included_are_told_of,
     a_reload_changes_what_is_left_out,
 );
@@ -65,6 +66,41 @@ fn excluded_events_are_left_out_of_every_source_and_counted(version: Version) {
         + count(&ari, &["ChannelDialplan"])
         + count(&ami, &["UserEvent", "Newexten"]);
     assert_eq!(counted, expected as u64);
+}
+
+/// Those that are told by the type of their message are told right.
+fn what_the_manager_topic_carries_is_left_out_by_its_type(version: Version) {
+    let without_user_events = |conf: AmqpConf| {
+        conf.stasis("exclude_events", "UserEvent").stasis("publish_channel_events", "no")
+    };
+    let pair = Pair::furnished(version, without_user_events, |builder| {
+        let says = ["Answer()", "Set(BEFORE=1)", "UserEvent(Hello)", "Set(AFTER=1)", "Wait(60)"];
+        builder.extension("says", &says)
+    });
+    let asterisk = &pair.asterisk;
+    let consumer = pair.consumer(&["ami.#"]);
+    let say = || {
+        let there = "endpoint=Local/stay@default&context=default&extension=says";
+        asterisk.ari().post(&format!("/channels?{there}")).ok();
+    };
+    let until = |name: &str, variable: Option<&str>| {
+        consumer.drain_until(name, seconds(20), |message| {
+            message.name() == name
+                && variable.is_none_or(|variable| message.json()["data"]["Variable"] == variable)
+        })
+    };
+    say();
+    let come = until("VarSet", Some("AFTER"));
+    assert!(come.iter().all(|message| message.name() != "UserEvent"), "{come:?}");
+    assert_eq!(counter(asterisk, "filtered"), 1);
+
+    let without_variables = pair.conf().stasis("publish_channel_events", "no");
+    pair.reload(&without_variables.stasis("exclude_events", "varset"));
+    consumer.drain();
+    say();
+    let come = until("UserEvent", None);
+    assert!(come.iter().all(|message| message.name() != "VarSet"), "{come:?}");
+    assert!(counter(asterisk, "filtered") > 1);
 }
 
 fn kinds(events: &[Value], key: &str) -> Vec<String> {
