@@ -10,6 +10,7 @@
 #   provision.sh testing   the root of Debian testing: Asterisk 22, RabbitMQ 4, Kamailio, SIPp
 #   provision.sh bullseye  the root of Debian 11: Asterisk 16, Consul, and a compiler for its glibc
 #   provision.sh memory    a root of Debian testing with Asterisk 22 and valgrind; `all` leaves it out
+#   provision.sh bench     librabbitmq with its headers, of Debian testing; `all` leaves it out
 #   provision.sh env       what the Makefile needs to know, as NAME=VALUE lines; changes nothing
 #
 # The roots are used even where the machine has the same servers installed: a test then always
@@ -51,6 +52,13 @@ recipe() {
             # valgrind needs the symbols of the C library that is beside it.
             packages=asterisk,valgrind,libc6-dbg
             servers=(asterisk valgrind)
+            ;;
+        bench)
+            suite=testing
+            packages=librabbitmq-dev
+            servers=()
+            # Files to compile with and to load into the testing root, nothing to run in here.
+            arguments[0]=--variant=extract
             ;;
         *) fail "no such root: $1" ;;
     esac
@@ -154,9 +162,9 @@ case $what in
         provide_root bullseye
         ;;
     tools) provide_tools ;;
-    testing | bullseye | memory)
+    testing | bullseye | memory | bench)
         provide_tools
         provide_root "$what"
         ;;
-    *) fail "usage: provision.sh [all|tools|testing|bullseye|memory|env]" ;;
+    *) fail "usage: provision.sh [all|tools|testing|bullseye|memory|bench|env]" ;;
 esac

@@ -19,6 +19,8 @@ pub enum Root {
     Bullseye,
     /// Debian testing: Asterisk 22, valgrind.
     Memory,
+    /// librabbitmq of Debian testing; nothing runs in it.
+    Bench,
 }
 
 impl Root {
@@ -28,6 +30,7 @@ impl Root {
             Self::Testing => "testing",
             Self::Bullseye => "bullseye",
             Self::Memory => "memory",
+            Self::Bench => "bench",
         }
     }
 
@@ -54,7 +57,7 @@ impl Root {
 
     /// Once a process: nothing but a look at the stamp where the root is there.
     fn provision(self) {
-        static DONE: [OnceLock<bool>; 3] = [const { OnceLock::new() }; 3];
+        static DONE: [OnceLock<bool>; 4] = [const { OnceLock::new() }; 4];
         let done = DONE[self as usize].get_or_init(|| {
             let script = Command::new(script("provision.sh")).arg(self.name()).status();
             script.is_ok_and(|status| status.success())
