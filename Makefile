@@ -36,7 +36,7 @@ TEST_PACKAGES := $(addprefix -p ,$(MODULES)) -p res_boundary -p res_watcher
 
 .DEFAULT_GOAL := all
 .PHONY: all install samples uninstall rig rig-22 build-22 build-16 test check audit unit fuzz fuzz-short suite \
-	test-faults test-memory soak demo up watch down clean help
+	test-faults test-memory soak bench bench-quick demo up watch down clean help
 
 all: ## Build the modules for the Asterisk whose headers are installed
 	@command -v $(CARGO) >/dev/null || { echo "make: cargo is missing: install Rust 1.88 or newer" >&2; exit 1; }
@@ -127,6 +127,14 @@ RATE ?= 500
 
 soak: build-22 ## Events, calls and a fault a minute for MINUTES (30): do memory, threads, files grow?
 	@$(FOR_22) $(CARGO) run --quiet --locked -p constellation-tests --bin soak -- $(MINUTES) $(RATE)
+
+BENCH = $(FOR_22) $(CARGO) run --release --quiet --locked -p constellation-tests --bin bench --
+
+bench: build-22 ## CPU, time on Asterisk's threads, latency, highest rate, beside a C module (20 minutes)
+	@$(BENCH)
+
+bench-quick: build-22 ## The same in 4 minutes, with fewer rounds
+	@$(BENCH) --quick
 
 test: check audit unit fuzz-short suite ## Everything that must pass
 

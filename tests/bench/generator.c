@@ -26,6 +26,7 @@
 static struct ast_channel **channels;
 static int count_of_channels;
 static int count_of_apps;
+static int count_of_subscribed;
 
 static int64_t nanoseconds(clockid_t clock)
 {
@@ -41,15 +42,18 @@ static void end_channels(void)
 		ast_hangup(channels[--count_of_channels]);
 	}
 	ast_free(channels);
-	channels = NULL;
 }
 
-/* Channels without a technology and without a thread: bench-0, bench-1, … */
+/* Channels without a technology and without a thread, beside those that are there: bench-0, bench-1, … */
 static int make_channels(int count)
 {
-	end_channels();
-	channels = ast_calloc(count, sizeof(*channels));
-	while (channels && count_of_channels < count) {
+	struct ast_channel **more = ast_realloc(channels, count * sizeof(*channels));
+
+	if (!more) {
+		return 0;
+	}
+	channels = more;
+	while (count_of_channels < count) {
 		char id[32];
 		struct ast_assigned_ids ids = { .uniqueid = id };
 		struct ast_channel *channel;
@@ -58,12 +62,12 @@ static int make_channels(int count)
 		channel = ast_channel_alloc(0, AST_STATE_UP, "4711", "A caller", "account", "100", "default",
 			&ids, NULL, 0, "Bench/%s", id);
 		if (!channel) {
-			break;
+			return 0;
 		}
 		ast_channel_unlock(channel);
 		channels[count_of_channels++] = channel;
 	}
-	return count_of_channels == count;
+	return 1;
 }
 
 /* What a dialplan does before it runs an application: the channel's snapshot is made anew. */
@@ -149,12 +153,13 @@ static char *make(struct ast_cli_entry *entry, int command, struct ast_cli_args 
 	switch (command) {
 	case CLI_INIT:
 		entry->command = "bench channels";
-		entry->usage = "Usage: bench channels <count>\n       Makes them anew.\n";
+		entry->usage = "Usage: bench channels <count>\n       Makes as many as are missing.\n";
 		return NULL;
 	case CLI_GENERATE:
 		return NULL;
 	}
-	if (args->argc != 3 || !make_channels(atoi(args->argv[2]))) {
+	if (args->argc != 3 || atoi(args->argv[2]) < count_of_channels
+		|| !make_channels(atoi(args->argv[2]))) {
 		return CLI_SHOWUSAGE;
 	}
 	ast_cli(args->fd, "channels %d\n", count_of_channels);
@@ -194,7 +199,7 @@ static char *make_apps(struct ast_cli_entry *entry, int command, struct ast_cli_
 /* Each channel's events to the application of its name. */
 static char *subscribe(struct ast_cli_entry *entry, int command, struct ast_cli_args *args)
 {
-	int index;
+	struct ast_channel *channel;
 
 	switch (command) {
 	case CLI_INIT:
@@ -204,14 +209,13 @@ static char *subscribe(struct ast_cli_entry *entry, int command, struct ast_cli_
 	case CLI_GENERATE:
 		return NULL;
 	}
-	for (index = 0; index < count_of_channels; index++) {
-		if (stasis_app_subscribe_channel(ast_channel_uniqueid(channels[index]), channels[index])
-			!= STASIS_ASR_OK) {
-			ast_cli(args->fd, "failed at %d\n", index);
+	for (; count_of_subscribed < count_of_channels; count_of_subscribed++) {
+		channel = channels[count_of_subscribed];
+		if (stasis_app_subscribe_channel(ast_channel_uniqueid(channel), channel) != STASIS_ASR_OK) {
 			return CLI_FAILURE;
 		}
 	}
-	ast_cli(args->fd, "subscribed %d\n", index);
+	ast_cli(args->fd, "subscribed %d\n", count_of_subscribed);
 	return CLI_SUCCESS;
 }
 

@@ -19,19 +19,18 @@ const RATE: u32 = 3000;
 const WARM: Load = Load { events: 8000, rate: 4000, burst: 40, padding: 0 };
 
 pub(crate) fn run(bench: &mut Bench<'_>) {
-    for round in 0..bench.plan.sweeps {
+    for mode in MODES {
+        bench.say(&format!("many applications: {}", mode.title()));
+        let node = Node::without_apps(bench.kit, mode, &bench.address);
         for &apps in bench.plan.apps {
-            bench.say(&format!("{apps} applications"));
-            for mode in MODES {
-                let node = Node::with_apps(bench.kit, mode, &bench.address, apps);
-                let place = Place { part: Part::Apps, x: apps, mode, round };
-                let _ = measure(&node, &bench.listener, &WARM, place);
-                let load = Load::even(RATE, bench.plan.of_apps);
-                let mut sample = measure(&node, &bench.listener, &load, place);
-                sample.callback = node.callback();
-                bench.keep(sample);
-                node.asterisk.assert_alive();
-            }
+            node.grow_to_apps(apps);
+            let place = Place { part: Part::Apps, x: apps, mode, round: 0 };
+            let _ = measure(&node, &bench.listener, &WARM, place);
+            let load = Load::even(RATE, bench.plan.of_apps);
+            let mut sample = measure(&node, &bench.listener, &load, place);
+            sample.callback = node.callback();
+            bench.keep(sample);
         }
+        node.asterisk.assert_alive();
     }
 }

@@ -3,10 +3,7 @@
 
 //! The highest rate: events a second, more and more, until they pile up.
 
-use std::time::Duration;
-
-use rig::seconds;
-use rig::wait::poll;
+use rig::{eventually, seconds};
 
 use crate::bench::Bench;
 use crate::load::Load;
@@ -18,7 +15,7 @@ use crate::sink::Sink;
 
 /// Where the first climb begins, and by how much each step is higher.
 const START: f64 = 10_000.0;
-const WIDE: f64 = 1.25;
+const WIDE: f64 = 1.4;
 /// A later one begins below the last result.
 const LOWER: f64 = 0.8;
 const NARROW: f64 = 1.1;
@@ -48,11 +45,10 @@ pub(crate) fn round(bench: &mut Bench<'_>, round: u32) {
     rates.sort_unstable();
     rates.dedup();
     for rate in rates {
-        let load = Load::even(rate, bench.plan.hold);
-        let before = node.cpu();
-        node.publish(&load);
         let place = Place { part: Part::Highest, x: rate, mode: Mode::Nobody, round };
-        bench.keep(place.sample(u64::from(load.events), node.cpu() - before));
+        // Whether it keeps the pace or not.
+        let (sample, _) = hold(&node, &Load::even(rate, bench.plan.hold), None, place);
+        bench.keep(sample);
     }
     if round + 1 == bench.plan.rounds {
         for mode in modes().filter(|mode| matches!(mode, Mode::Synchronous | Mode::Confirms)) {
@@ -81,7 +77,11 @@ fn climb(
     let mut descends = false;
     loop {
         // Once more: a hiccup of the machine is no limit of the publisher's.
-        let held = (0..2).find_map(|_| hold(bench, node, arrived, place(rate.round() as u32)));
+        let load = Load::even(rate.round() as u32, bench.plan.hold);
+        let held = (0..2).find_map(|_| {
+            let (sample, is_kept_up) = hold(node, &load, Some(arrived), place(load.rate));
+            is_kept_up.then_some(sample)
+        });
         match (held, highest.take()) {
             (Some(sample), _) if descends => return sample,
             (Some(sample), _) => {
@@ -98,28 +98,31 @@ fn climb(
     }
 }
 
-/// None when they piled up. The backlog is worked off before it returns.
-fn hold(bench: &Bench<'_>, node: &Node, arrived: &dyn Fn() -> u64, place: Place) -> Option<Sample> {
-    let load = Load::even(place.x, bench.plan.hold);
+/// The sample, and whether the load was kept up with. A backlog is worked off before it returns.
+/// Without `arrived` nothing does.
+fn hold(
+    node: &Node,
+    load: &Load,
+    arrived: Option<&dyn Fn() -> u64>,
+    place: Place,
+) -> (Sample, bool) {
+    let events = u64::from(load.events);
     let process = node.asterisk.process();
+    let before = node.cpu_at_rest();
     process.forget_peak();
-    let (before, since) = (node.cpu(), arrived());
-    let took = node.publish(&load);
-    let missing = u64::from(load.events).saturating_sub(arrived() - since);
+    let since = arrived.map_or(0, |arrived| arrived());
+    let took = node.publish(load);
+    let missing = arrived.map_or(0, |arrived| events.saturating_sub(arrived() - since));
     let memory_bytes = Some(process.peak_rss_bytes());
-    wait_for(arrived, since + u64::from(load.events));
-    let cpu = node.cpu() - before;
-    let is_in_pace = took.as_secs_f64() <= load.lasts().as_secs_f64() * PACE;
-    let piled_up = missing as f64 > f64::from(place.x) * ON_ITS_WAY;
-    let sample = Sample { memory_bytes, ..place.sample(u64::from(load.events), cpu) };
-    (is_in_pace && !piled_up).then_some(sample)
-}
-
-fn wait_for(arrived: &dyn Fn() -> u64, wanted: u64) {
-    let all = poll(seconds(60), || if arrived() >= wanted { Ok(()) } else { Err(arrived()) });
-    if let Err(count) = all {
-        panic!("{count} of {wanted} events arrived within 60 s");
+    if let Some(arrived) = arrived {
+        eventually("the backlog to be worked off", seconds(60), || {
+            let count = arrived() - since;
+            if count >= events { Ok(()) } else { Err(format!("{count} of {events} events")) }
+        });
     }
-    // For what follows the arrival: confirms.
-    std::thread::sleep(Duration::from_millis(100));
+    let cpu = node.cpu_at_rest() - before;
+    let is_in_pace = took.as_secs_f64() <= load.lasts().as_secs_f64() * PACE;
+    let piled_up = missing as f64 > f64::from(load.rate) * ON_ITS_WAY;
+    let sample = Sample { memory_bytes, ..place.sample(events, cpu) };
+    (sample, is_in_pace && !piled_up)
 }

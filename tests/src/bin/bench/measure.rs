@@ -3,7 +3,6 @@
 
 //! One load on one node, from its first event to the arrival of its last.
 
-use std::thread::sleep;
 use std::time::Duration;
 
 use rig::seconds;
@@ -13,9 +12,6 @@ use crate::load::Load;
 use crate::mode::Mode;
 use crate::node::Node;
 use crate::sample::{Latency, Part, Sample};
-
-/// What is still done after the last arrival: confirms, Asterisk's own subscribers.
-const REST: Duration = Duration::from_millis(250);
 
 /// Until the last event has arrived.
 const DELIVERY: Duration = seconds(60);
@@ -51,13 +47,12 @@ impl Place {
 pub(crate) fn measure(node: &Node, listener: &Listener, load: &Load, place: Place) -> Sample {
     let (stamped, messages) = (listener.stamped(), listener.messages());
     drop(listener.take_latencies());
-    let before = node.cpu();
+    let before = node.cpu_at_rest();
     node.publish(load);
     if place.mode != Mode::Nobody {
         listener.wait_stamped(stamped + u64::from(load.events), DELIVERY);
     }
-    sleep(REST);
-    let cpu = node.cpu() - before;
+    let cpu = node.cpu_at_rest() - before;
     let events = match place.mode {
         Mode::Nobody => u64::from(load.events),
         _ => listener.messages() - messages,

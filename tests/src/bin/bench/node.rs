@@ -3,6 +3,7 @@
 
 //! An Asterisk to measure, in one of the modes.
 
+use std::thread::sleep;
 use std::time::Duration;
 
 use rig::folder::Folder;
@@ -17,8 +18,19 @@ use crate::mode::Mode;
 /// Without the dialplan's own lines, which cost more than the events.
 const LOGGER: &str = "[general]\n[logfiles]\nfull => notice,warning,error\n";
 
+/// Off: with it an event costs Asterisk itself twice as much, which would hide what publishers differ
+/// in.
+const MANAGER: &str = "[general]\nenabled = no\n";
+
 /// The channels that have the events, where nothing else is said.
 const CHANNELS: u32 = 8;
+
+/// At rest it uses less than this share of a core, while it is looked at so often.
+const IDLE: f64 = 0.04;
+const LOOK: Duration = Duration::from_millis(150);
+
+/// Until many applications are there.
+const APPS: Duration = seconds(300);
 
 pub(crate) struct Node {
     pub(crate) asterisk: Asterisk,
@@ -43,23 +55,33 @@ impl Node {
         node
     }
 
-    /// One that publishes the events of so many applications, each with a channel, and those only.
-    pub(crate) fn with_apps(kit: &Kit, mode: Mode, to: &Address, apps: u32) -> Self {
-        let node = Self::furnished(kit, mode, to, true, |builder| builder);
-        node.make_channels(apps);
-        match mode {
-            Mode::Nobody => node.order(&format!("bench apps {apps}"), "apps"),
-            Mode::Synchronous => node.order(&format!("synchronous apps {apps}"), "apps"),
+    /// One that publishes the events of applications, and those only; there is none yet.
+    pub(crate) fn without_apps(kit: &Kit, mode: Mode, to: &Address) -> Self {
+        Self::furnished(kit, mode, to, true, |builder| builder)
+    }
+
+    /// Adds applications until there are so many, each with a channel of its own.
+    ///
+    /// Asterisk tells every application of every other's subscriptions, so two thousand take it a
+    /// while.
+    pub(crate) fn grow_to_apps(&self, apps: u32) {
+        self.make_channels(apps);
+        let publisher = match self.mode {
+            Mode::Nobody => "bench",
+            Mode::Synchronous => "synchronous",
             Mode::Confirms | Mode::NoConfirms | Mode::Spool => {
-                let ari = node.asterisk.ari();
+                let ari = self.asterisk.ari();
                 for app in 0..apps {
+                    // One that is there stays.
                     ari.post(&format!("/amqp/bench-{app}")).ok();
                 }
-                f64::from(apps)
+                ""
             }
         };
-        node.order("bench subscribe", "subscribed");
-        node
+        if !publisher.is_empty() {
+            self.order_within(&format!("{publisher} apps {apps}"), "apps", APPS);
+        }
+        self.order_within("bench subscribe", "subscribed", APPS);
     }
 
     /// With more in it than [`Node::start`] has, and without channels.
@@ -73,6 +95,7 @@ impl Node {
         let spool = Folder::new("spool");
         let builder = Asterisk::builder(Version::V22)
             .conf("logger.conf", LOGGER)
+            .conf("manager.conf", MANAGER)
             .module_file(GENERATOR, &kit.generator, true)
             .share(kit.folder())
             .share(spool.path());
@@ -121,8 +144,20 @@ impl Node {
         Duration::from_secs_f64(took / 1_000_000.0)
     }
 
-    /// The processor time that Asterisk has used so far, in microseconds.
-    pub(crate) fn cpu(&self) -> f64 {
+    /// The processor time that Asterisk has used, in microseconds, once it has nothing to do any
+    /// more: it has subscribers of its own, which work through their queues after ours.
+    pub(crate) fn cpu_at_rest(&self) -> f64 {
+        let mut last = self.cpu();
+        eventually("Asterisk to be at rest", seconds(60), || {
+            sleep(LOOK);
+            let (before, now) = (last, self.cpu());
+            last = now;
+            let used = now - before;
+            if used < IDLE * LOOK.as_micros() as f64 { Ok(now) } else { Err(format!("{used} µs")) }
+        })
+    }
+
+    fn cpu(&self) -> f64 {
         self.order("bench cpu", "nanoseconds") / 1000.0
     }
 
