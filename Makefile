@@ -37,7 +37,7 @@ TEST_PACKAGES := $(addprefix -p ,$(MODULES)) -p res_boundary -p res_watcher
 .DEFAULT_GOAL := all
 .PHONY: all gateway install samples uninstall rig rig-22 build-22 build-16 build-gateway test check audit \
 	unit fuzz fuzz-short suite test-faults faults-short test-memory soak demo up watch down clean help \
-	apps-venv test-apps instructions
+	apps-venv test-apps instructions bench bench-quick
 
 all: ## Build the modules for the Asterisk whose headers are installed
 	@command -v $(CARGO) >/dev/null || { echo "make: cargo is missing: install Rust 1.88 or newer" >&2; exit 1; }
@@ -159,6 +159,14 @@ instructions: rig-22 ## What an event costs in instructions, against tests/instr
 	@$(RIG) memory
 	@echo "==> counting instructions"
 	@$(FOR_22) tests/instructions/count.sh
+
+BENCH = $(FOR_22) $(CARGO) run --release --quiet --locked -p constellation-tests --bin bench --
+
+bench: build-22 ## CPU, time on Asterisk's threads, latency, highest rate, beside a C module (20 minutes)
+	@$(BENCH)
+
+bench-quick: build-22 ## The same in 4 minutes, with fewer rounds
+	@$(BENCH) --quick
 
 test: check audit unit test-apps fuzz-short instructions suite faults-short ## Everything that must pass
 

@@ -12,6 +12,7 @@
 #   provision.sh memory    a root of Debian testing with Asterisk 22 and valgrind; `all` leaves it out
 #   provision.sh clients   a root of Debian testing with what tests and benchmarks put before a gateway:
 #                          Chromium, wrk, nginx; `all` leaves it out
+#   provision.sh bench     librabbitmq with its headers, of Debian testing; `all` leaves it out
 #   provision.sh env       what the Makefile needs to know, as NAME=VALUE lines; changes nothing
 #
 # The roots are used even where the machine has the same servers installed: a test then always
@@ -58,6 +59,13 @@ recipe() {
             suite=testing
             packages=chromium,nginx-light,wrk
             servers=(chromium nginx wrk)
+            ;;
+        bench)
+            suite=testing
+            packages=librabbitmq-dev
+            servers=()
+            # Files to compile with and to load into the testing root, nothing to run in here.
+            arguments[0]=--variant=extract
             ;;
         *) fail "no such root: $1" ;;
     esac
@@ -162,9 +170,9 @@ case $what in
         provide_root bullseye
         ;;
     tools) provide_tools ;;
-    testing | bullseye | memory | clients)
+    testing | bullseye | memory | clients | bench)
         provide_tools
         provide_root "$what"
         ;;
-    *) fail "usage: provision.sh [all|tools|testing|bullseye|memory|clients|env]" ;;
+    *) fail "usage: provision.sh [all|tools|testing|bullseye|memory|clients|bench|env]" ;;
 esac

@@ -125,6 +125,18 @@ impl Process {
         kilobytes.unwrap_or_default() * 1024
     }
 
+    /// The most resident memory since [`Process::forget_peak`], in bytes; 0 when it has ended.
+    pub fn peak_rss_bytes(&self) -> u64 {
+        let kilobytes: Option<u64> = field(self.pid, "VmHWM:").and_then(|text| text.parse().ok());
+        kilobytes.unwrap_or_default() * 1024
+    }
+
+    /// From here on, the peak is of what follows.
+    pub fn forget_peak(&self) {
+        // It has ended: then there is no peak.
+        let _ = fs::write(format!("/proc/{}/clear_refs", self.pid), "5");
+    }
+
     /// The number of its threads; 0 when it has ended.
     pub fn threads(&self) -> usize {
         field(self.pid, "Threads:").and_then(|text| text.parse().ok()).unwrap_or_default()

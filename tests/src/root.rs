@@ -21,6 +21,8 @@ pub enum Root {
     Memory,
     /// Debian testing: Chromium, wrk, nginx.
     Clients,
+    /// librabbitmq of Debian testing; nothing runs in it.
+    Bench,
 }
 
 impl Root {
@@ -31,6 +33,7 @@ impl Root {
             Self::Bullseye => "bullseye",
             Self::Memory => "memory",
             Self::Clients => "clients",
+            Self::Bench => "bench",
         }
     }
 
@@ -57,7 +60,7 @@ impl Root {
 
     /// Once a process: nothing but a look at the stamp where the root is there.
     fn provision(self) {
-        static DONE: [OnceLock<bool>; 4] = [const { OnceLock::new() }; 4];
+        static DONE: [OnceLock<bool>; 5] = [const { OnceLock::new() }; 5];
         let done = DONE[self as usize].get_or_init(|| {
             let script = Command::new(script("provision.sh")).arg(self.name()).status();
             script.is_ok_and(|status| status.success())

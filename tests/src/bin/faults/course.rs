@@ -256,7 +256,7 @@ fn behaviour(
     account: &mut Account,
 ) {
     let asterisk = &scene.asterisk;
-    account.memory_peak = host::peak(asterisk);
+    account.memory_peak = asterisk.process().peak_rss_bytes();
     let without = quiet.map_or(0, |quiet| quiet.grown);
     let grown = account.grown().saturating_sub(without);
     let broken = &mut account.broken;

@@ -37,8 +37,7 @@ impl Base {
             // It comes with the connection.
             threads.push("lapin-io-loop".to_owned());
         }
-        // From here on, the peak is of what follows.
-        let _ = fs::write(format!("/proc/{}/clear_refs", process.pid()), "5");
+        process.forget_peak();
         Self { rss: process.rss_bytes(), threads, files: process.fds(), log: asterisk.log_mark() }
     }
 
@@ -80,15 +79,6 @@ fn our_threads(asterisk: &Asterisk) -> Vec<String> {
         names.filter(|name| OURS.iter().any(|prefix| name.starts_with(prefix))).collect();
     ours.sort();
     ours
-}
-
-/// The most memory since [`Base::of`].
-pub(crate) fn peak(asterisk: &Asterisk) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", asterisk.process().pid()));
-    let status = status.unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    kilobytes.unwrap_or_default() * 1024
 }
 
 /// The taskprocessors behind subscriptions to channels, ours and the witness's: the most that has

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! Where the figures go: the terminal, `target/bench/`, and after a full run `docs/performance/`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rig::root::{Root, checkout};
+use serde_json::{Value, json};
+
+use crate::bars::{Bar, Ratios};
+use crate::machine::Machine;
+use crate::plan::{self, Plan};
+use crate::plots;
+use crate::results::Results;
+use crate::sample::Sample;
+use crate::tables;
+
+/// Prints and writes everything; where the summary is.
+///
+/// # Panics
+///
+/// When a file cannot be written.
+pub(crate) fn publish(
+    plan: &Plan,
+    machine: &Machine,
+    samples: Vec<Sample>,
+    took: Duration,
+) -> PathBuf {
+    let results = Results(samples);
+    let ratios = Ratios::of(&results);
+    let bars = Bar::all(&results, &ratios);
+    let tables = tables::text(&results, &ratios, &bars);
+    println!("{tables}");
+    let setting = format!(
+        "{}; Asterisk {}, RabbitMQ {}; {} rounds of {}",
+        machine.line(),
+        Root::Testing.version("asterisk"),
+        Root::Testing.version("rabbitmq-server"),
+        plan.rounds,
+        plan.name,
+    );
+    println!("{setting}");
+
+    let folder = checkout().join("target/bench");
+    let spread = |(name, spread): &(&str, Option<crate::spread::Spread>)| {
+        ((*name).to_owned(), spread.map(|spread| spread.json()).into())
+    };
+    let spreads: serde_json::Map<String, Value> = ratios.0.iter().map(spread).collect();
+    let summary = json!({
+        "run": plan.name,
+        "rounds": plan.rounds,
+        "took_s": took.as_secs(),
+        "machine": machine.json(),
+        "asterisk": Root::Testing.version("asterisk"),
+        "rabbitmq": Root::Testing.version("rabbitmq-server"),
+        "ratios": ratios.json(),
+        "ratio_spreads": spreads,
+        "bars": bars.iter().map(Bar::json).collect::<Value>(),
+        "samples": results.0.iter().map(Sample::json).collect::<Value>(),
+    });
+    let text = serde_json::to_string_pretty(&summary).unwrap_or_default() + "\n";
+    let summary = write(&folder, "summary.json", &text);
+    draw(&results, &folder);
+    if plan.name == plan::FULL.name {
+        let docs = checkout().join("docs/performance");
+        let page = format!(
+            "# Figures of the last full run\n\n{setting}.\n\nWritten by `make bench`; \
+             [README.md](README.md) says what they are.\n\n```{tables}```\n"
+        );
+        write(&docs, "figures.md", &page);
+        draw(&results, &docs);
+    }
+    summary
+}
+
+fn draw(results: &Results, folder: &Path) {
+    plots::write(results, folder)
+        .unwrap_or_else(|error| panic!("plots in {}: {error}", folder.display()));
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let path = folder.join(name);
+    let written = fs::create_dir_all(folder).and_then(|()| fs::write(&path, text));
+    written.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    path
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! The rounds in which the modes are compared: in each, every mode in turn, with a fresh Asterisk.
+
+use crate::bench::Bench;
+use crate::climb;
+use crate::load::Load;
+use crate::measure::{Place, measure};
+use crate::mode::Mode;
+use crate::node::Node;
+use crate::sample::Part;
+
+/// The load that modes are compared by: events a second, and bursts they come in.
+pub(crate) const BURSTS: (u32, u32) = (5000, 10);
+
+/// Before anything is measured.
+const WARM: Load = Load { events: 3000, rate: 3000, burst: 30, padding: 0 };
+
+/// Events a second of every size.
+const RATE_OF_SIZES: u32 = 2000;
+
+/// Who begins changes, so that nobody always comes after the same.
+pub(crate) fn in_turn(round: u32) -> impl Iterator<Item = Mode> {
+    let first = round as usize % Mode::ALL.len();
+    (0..Mode::ALL.len()).map(move |index| Mode::ALL[(first + index) % Mode::ALL.len()])
+}
+
+pub(crate) fn run(bench: &mut Bench<'_>) {
+    for round in 0..bench.plan.rounds {
+        for mode in in_turn(round) {
+            bench.say(&format!("round {} of {}: {}", round + 1, bench.plan.rounds, mode.title()));
+            compare(bench, mode, round);
+        }
+        climb::round(bench, round);
+    }
+}
+
+fn compare(bench: &mut Bench<'_>, mode: Mode, round: u32) {
+    let node = Node::start(bench.kit, mode, &bench.address);
+    let place = |part, x| Place { part, x, mode, round };
+    let (rate, bursts) = BURSTS;
+    // What is made once is made before anything counts.
+    let _ = measure(&node, &bench.listener, &WARM, place(Part::Bursts, rate));
+
+    let load = Load::in_bursts(rate, bursts, bench.plan.bursts);
+    let mut sample = measure(&node, &bench.listener, &load, place(Part::Bursts, rate));
+    sample.callback = node.callback();
+    bench.keep(sample);
+
+    let more = if round < bench.plan.sweeps { bench.plan.more_rates } else { &[] };
+    for (rate, lasts) in bench.plan.rates.iter().chain(more) {
+        let load = Load::even(*rate, *lasts);
+        let sample = measure(&node, &bench.listener, &load, place(Part::Rate, *rate));
+        bench.keep(sample);
+    }
+    if round < bench.plan.sweeps {
+        for &size in bench.plan.sizes {
+            vary_size(bench, &node, size, place(Part::Size, size));
+        }
+    }
+    node.asterisk.assert_alive();
+}
+
+fn vary_size(bench: &mut Bench<'_>, node: &Node, size: u32, place: Place) {
+    let padding = size.saturating_sub(bench.plan.sizes[0]);
+    let load = Load::even(RATE_OF_SIZES, bench.plan.of_size).padded(padding);
+    let sample = measure(node, &bench.listener, &load, place);
+    if place.mode != Mode::Nobody {
+        let is = bench.listener.body_bytes();
+        let wrong = is.abs_diff(u64::from(size)) * 5 > u64::from(size);
+        assert!(!wrong, "an event of {size} bytes has {is}");
+    }
+    bench.keep(sample);
+}

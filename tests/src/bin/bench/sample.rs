@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! What was measured: one sample for each load, mode and round.
+
+use serde_json::{Value, json};
+
+use crate::mode::Mode;
+use crate::node::Callback;
+
+/// What was varied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Part {
+    /// Nothing: variables in bursts, the load that modes are compared by.
+    Bursts,
+    /// Events a second.
+    Rate,
+    /// Bytes an event.
+    Size,
+    /// The number of Stasis applications.
+    Apps,
+    /// Nothing: SIP calls, whose dialplan sets variables.
+    Calls,
+    /// Events a second, until they were too many for the publisher; the broker is no wall.
+    Highest,
+    /// The same, with RabbitMQ.
+    HighestRabbitmq,
+}
+
+impl Part {
+    /// As `summary.json` has it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Bursts => "bursts",
+            Self::Rate => "rate",
+            Self::Size => "size",
+            Self::Apps => "apps",
+            Self::Calls => "calls",
+            Self::Highest => "highest",
+            Self::HighestRabbitmq => "highest_rabbitmq",
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Sample {
+    pub(crate) part: Part,
+    /// Events a second, bytes, or applications, as the part has it.
+    pub(crate) x: u32,
+    pub(crate) mode: Mode,
+    pub(crate) round: u32,
+    /// Messages that arrived; where nobody publishes, events that were made.
+    pub(crate) events: u64,
+    /// Of the Asterisk process, in microseconds.
+    pub(crate) cpu: f64,
+    /// From the making of an event to its arrival at the consumer.
+    pub(crate) latency: Option<Latency>,
+    /// Since the module was loaded.
+    pub(crate) callback: Option<Callback>,
+    /// The most that was resident.
+    pub(crate) memory_bytes: Option<u64>,
+    /// From INVITE to 200 OK, the 99th percentile.
+    pub(crate) answer_ms: Option<f64>,
+}
+
+/// In milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Latency {
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
+    pub(crate) max: f64,
+}
+
+impl Latency {
+    /// Of these, in microseconds; none of none.
+    pub(crate) fn of(mut micros: Vec<u64>) -> Option<Self> {
+        micros.sort_unstable();
+        let share = |hundredths: usize| {
+            let place = (micros.len() * hundredths).div_ceil(100).checked_sub(1)?;
+            micros.get(place).map(|micros| *micros as f64 / 1000.0)
+        };
+        Some(Self { p50: share(50)?, p99: share(99)?, max: share(100)? })
+    }
+}
+
+impl Sample {
+    pub(crate) fn json(&self) -> Value {
+        json!({
+            "part": self.part.name(),
+            "x": self.x,
+            "mode": self.mode.name(),
+            "round": self.round,
+            "events": self.events,
+            "cpu_us": self.cpu.round(),
+            "latency_ms": self.latency.map(|l| json!({"p50": l.p50, "p99": l.p99, "max": l.max})),
+            "callback_us":
+                self.callback.map(|c| json!({"p50": c.p50, "p99": c.p99, "max": c.max})),
+            "memory_bytes": self.memory_bytes,
+            "answer_p99_ms": self.answer_ms,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_values_that_were_measured() {
+        assert_eq!(Latency::of(Vec::new()), None);
+        let one = Latency { p50: 0.007, p99: 0.007, max: 0.007 };
+        assert_eq!(Latency::of(vec![7]), Some(one));
+        let many = Latency { p50: 50.0, p99: 99.0, max: 100.0 };
+        assert_eq!(Latency::of((1..=100).rev().map(|ms| ms * 1000).collect()), Some(many));
+    }
+}
