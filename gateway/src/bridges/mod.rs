@@ -102,7 +102,7 @@ pub(crate) mod tests {
     pub(crate) fn spans(id: &str, home: &str, part: &str, far: &str) -> Spans {
         let mut span = Span::at(home);
         span.parts.insert(part.into(), Trunk { far: Some(far.into()), ..Trunk::new() });
-        let value = serde_json::to_vec(&span).unwrap().into();
+        let value = serde_json::to_vec(&span).unwrap();
         Spans::of(&[Entry { key: format!("{FOLDER}{id}"), value, index: 1, session: None }])
     }
 }

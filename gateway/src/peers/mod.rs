@@ -4,7 +4,6 @@
 //! What gateways have in common, by Consul: a session of this process, who holds a key, keys and
 //! values. While Consul is silent, what was known last stays, but for what the session held.
 
-mod hold;
 mod kv;
 mod lock;
 mod session;
@@ -16,7 +15,6 @@ use std::sync::Arc;
 
 use tokio::sync::watch as changes;
 
-pub(crate) use hold::{Held, Holder};
 pub(crate) use kv::Entry;
 pub(crate) use lock::{Lock, Locking};
 
