@@ -254,8 +254,8 @@ fn who_does_not_read_is_told_and_let_go(stage: &Stage) {
     let request = format!("GET /ari/events?{query} HTTP/1.1\r\nHost: x\r\n{HEAD}\r\n");
     client.write_all(request.as_bytes()).expect("a request");
     stage.wait_metric(gateway, "gateway_event_sockets", 2.0);
-    // Some ten megabytes, more than any buffer on the way takes.
-    let many = json!({"variables": {"COUNT": "15000"}});
+    // Some eight megabytes, more than the buffers on the way take.
+    let many = json!({"variables": {"COUNT": "8000"}});
     gateway.ari().post_json("/channels?endpoint=Local/burst@default&app=slow", &many).ok();
     stage.wait_metric(gateway, "gateway_events_total{kind=\"slow_clients\"}", 1.0);
     let mut rest = Vec::new();

@@ -55,7 +55,7 @@ impl Stage {
 
     #[track_caller]
     pub(crate) fn wait_metric(&self, gateway: &Gateway, name: &str, wanted: f64) {
-        eventually(&format!("{name} to be {wanted}"), seconds(30), || {
+        eventually(&format!("{name} to be {wanted}"), seconds(60), || {
             let seen = gateway.metric(name);
             if seen == wanted { Ok(()) } else { Err(seen) }
         });
