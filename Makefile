@@ -110,8 +110,8 @@ apps-venv: rig-22
 APPS = cd apps && PYTHONPATH=. PYTHONDONTWRITEBYTECODE=1 ../target/apps-venv/bin/python -m
 
 test-apps: apps-venv ## The Python apps and their SDK: ruff, mypy --strict, unit tests
-	$(APPS) ruff check --no-cache .
-	$(APPS) ruff format --no-cache --check .
+	$(APPS) ruff check --no-cache . ../tests/suite/apps
+	$(APPS) ruff format --no-cache --check . ../tests/suite/apps
 	$(APPS) mypy --cache-dir=../target/mypy
 	$(APPS) pytest -p no:cacheprovider
 

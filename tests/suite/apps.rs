@@ -281,7 +281,21 @@ fn the_announcement_is_played_and_calls_a_person() {
     let stage = Stage::start();
     // Of one Asterisk, without the gateway.
     let ari = stage.asterisk.ari();
-    let more = [("AMQP_QUEUE_TYPE", "classic")];
+    // And with no more rights at the broker than the documentation says it needs.
+    let own = r"^app\.announcement(\..*)?$";
+    let rights = json!({"configure": own, "write": own, "read": format!("{own}|^asterisk$")});
+    let user = json!({"password": "app-password", "tags": ""});
+    stage.broker.api("PUT", "/users/app", Some(&user)).ok();
+    stage.broker.api("PUT", "/permissions/apps/app", Some(&rights)).ok();
+    let port = stage.broker.port().to_string();
+    let more = [
+        ("AMQP_URL", ""),
+        ("AMQP_PORT", port.as_str()),
+        ("AMQP_VHOST", "apps"),
+        ("AMQP_USERNAME", "app"),
+        ("AMQP_PASSWORD", "app-password"),
+        ("AMQP_QUEUE_TYPE", "classic"),
+    ];
     let app = stage.app_at(ANNOUNCEMENT, &ari.url(""), ari.login(), &more);
     wait_app(&stage.consul, &stage.asterisk, "announcement");
 

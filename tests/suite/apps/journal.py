@@ -10,9 +10,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "apps" / "conference"))
 
-from conference import APP_ID, APP_NAME, BridgeApplication
-
 from app_sdk import Config
+from conference import APP_ID, APP_NAME, BridgeApplication
 
 PAUSE = float(os.environ.get("JOURNAL_PAUSE", "0"))
 
