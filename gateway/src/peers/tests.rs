@@ -4,7 +4,6 @@
 //! Sessions, locks and keys against a scripted agent.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
