@@ -243,6 +243,26 @@ fn calls_are_shared_out_among_sockets() {
     assert_eq!(ends, calls);
     who_does_not_read_is_told_and_let_go(&stage);
     stage.assert_alive();
+    a_gateway_that_is_killed_leaves_nothing_behind(&stage);
+}
+
+/// The other goes on, and removes what only the dead one's client had.
+#[track_caller]
+fn a_gateway_that_is_killed_leaves_nothing_behind(stage: &Stage) {
+    let [dying, living] = &stage.gateways;
+    let _lonely = dying.ari().events("lonely");
+    let both = [dying, living].map(|gateway| gateway.ari().events("both"));
+    eventually("both keys", seconds(20), || {
+        let keys = stage.consul.kv_keys("applications/").join(" ");
+        let has = |app| keys.contains(&format!("applications/{app}"));
+        if has("lonely") && has("both") { Ok(()) } else { Err(keys) }
+    });
+    dying.process().kill();
+    let (id, _) = stage.call(living, "both");
+    next_of(&both[1], "StasisStart", &id);
+    // Consul ends its session, and after the grace time what it held is nobody's.
+    stage.wait_keys(&["both"]);
+    living.assert_alive();
 }
 
 #[track_caller]

@@ -36,7 +36,11 @@ impl Feed {
     pub(crate) fn take(&self, incoming: &Incoming) {
         let (gateway, count) = (&self.gateway, |what| self.gateway.metrics.note_event(what, 1));
         if incoming.name == "EventsLost" {
-            tracing::warn!(node = incoming.eid, "node {} lost events: it is read", incoming.eid);
+            tracing::warn!(
+                node = incoming.eid,
+                "node {} lost events: nodes are read anew",
+                incoming.eid
+            );
             gateway.read_anew.notify_one();
             return count("lost");
         }
