@@ -5,17 +5,20 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod amqp;
+mod apps;
 mod ari;
 mod bridges;
 mod config;
 mod consul;
+mod ends;
+mod events;
 mod fleet;
+mod holdings;
 mod http;
 mod index;
 mod net;
 mod node;
-// Some of it is for the event layer.
-#[allow(dead_code, unused_imports)]
 mod peers;
 mod proxy;
 
@@ -99,7 +102,8 @@ fn hash() -> Result<(), String> {
 fn load(arguments: &Arguments) -> Result<Config, String> {
     let config = config::load(&arguments.config).map_err(|error| error.to_string())?;
     tls(&config)?;
-    for trust in [&config.consul.trust, &config.nodes.trust] {
+    let broker = config.amqp.as_ref().map(|amqp| &amqp.trust);
+    for trust in [&config.consul.trust, &config.nodes.trust].into_iter().chain(broker) {
         net::Dialer::new(trust, config.nodes.connect_timeout)?;
     }
     Ok(config)
@@ -128,25 +132,56 @@ fn log(config: &Config) {
 async fn run(config: Config) -> Result<(), String> {
     log(&config);
     let tls = tls(&config)?;
-    let address = config.http.listen;
+    let (address, drain) = (config.http.listen, config.http.drain);
     let listener = TcpListener::bind(address)
         .await
         .map_err(|error| format!("[http]: listen: {address}: {error}"))?;
     let dialer = net::Dialer::new(&config.nodes.trust, config.nodes.connect_timeout)?;
     let fleet = fleet::Watch::start(config.consul.clone())?;
     let peers = peers::Peers::start(config.consul.clone(), &http::uuid())?;
-    let gateway = Arc::new(Gateway::new(config, fleet, peers.clone()));
+    let hub = events::Hub::new(config.events.clone());
+    let (exchange, wiring) = amqp::Exchange::new(hub.wanted());
+    let broker = match config.amqp.clone() {
+        Some(settings) => {
+            let dialer = net::Dialer::new(&settings.trust, settings.timeout)?;
+            Some((settings, dialer, wiring))
+        }
+        None => None,
+    };
+    let exchange = broker.is_some().then_some(exchange);
+    let gateway = Arc::new(Gateway::new(config, fleet, peers.clone(), exchange.clone()));
     let (is_ready, ready) = watch::channel(false);
     let (stop, stopping) = watch::channel(false);
     let keeping = tokio::spawn(bridges::keep(Arc::clone(&gateway), stopping.clone()));
     tokio::spawn(proxy::refresh(Arc::clone(&gateway), dialer, is_ready));
+    let (registered, is_registered) = watch::channel(Arc::default());
+    let sockets = events::Sockets {
+        hub: Arc::clone(&hub),
+        registered: is_registered,
+        stopping: stopping.clone(),
+    };
+    let mut consuming = None;
+    if let (Some((settings, dialer, wiring)), Some(exchange)) = (broker, exchange) {
+        let feed = events::Feed::new(Arc::clone(&gateway), Arc::clone(&hub));
+        let (name, stopping) = (peers.name().to_owned(), stopping.clone());
+        let (uses, events) = (hub.uses(), gateway.config.events.clone());
+        let keeping = apps::keep(peers.clone(), events, uses, registered, stopping.clone());
+        tokio::spawn(keeping);
+        tokio::spawn(ends::watch(Arc::clone(&gateway)));
+        tokio::spawn(ends::tell(Arc::clone(&gateway), exchange));
+        consuming = Some(tokio::spawn(async move {
+            let deliver = |message: amqp::Incoming| feed.take(&message);
+            amqp::run(settings, dialer, &name, wiring, stopping, deliver).await;
+        }));
+    }
     let (mut terminate, mut interrupt) = (
         signal(SignalKind::terminate()).map_err(|error| error.to_string())?,
         signal(SignalKind::interrupt()).map_err(|error| error.to_string())?,
     );
     let scheme = if tls.is_some() { "https" } else { "http" };
     tracing::info!("serving ARI at {scheme}://{address}/ari");
-    let serving = tokio::spawn(http::serve(listener, tls, Service { gateway, ready, stopping }));
+    let serving =
+        tokio::spawn(http::serve(listener, tls, Service { gateway, sockets, ready, stopping }));
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -157,6 +192,12 @@ async fn run(config: Config) -> Result<(), String> {
     let served = serving.await;
     // What is being mended is not: others do.
     let _ = keeping.await;
+    // Sockets are told, and say goodbye.
+    let _ = tokio::time::timeout(drain, hub.empty()).await;
+    if let Some(consuming) = consuming {
+        // It closes what it has within its own time.
+        let _ = consuming.await;
+    }
     peers.close().await;
     match served {
         Ok(0) => tracing::info!("stopped"),

@@ -3,6 +3,7 @@
 
 //! A client of Asterisk's REST interface and of its event websocket.
 
+use std::io::Write as _;
 use std::net::TcpStream;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -246,6 +247,30 @@ impl AriEvents {
     /// What has come so far.
     pub fn drain(&self) -> Vec<Value> {
         self.incoming.try_iter().collect()
+    }
+
+    /// Sends a text, as REST over the websocket has it.
+    ///
+    /// # Panics
+    ///
+    /// When the connection has ended.
+    #[track_caller]
+    pub fn send(&self, text: &str) {
+        let length = text.len();
+        // One final frame of text, masked with zeros.
+        let mut frame = vec![0x81];
+        match (u8::try_from(length), u16::try_from(length)) {
+            (Ok(length @ ..126), _) => frame.push(0x80 | length),
+            (_, Ok(length)) => {
+                frame.extend([[0x80 | 126].as_slice(), &length.to_be_bytes()].concat())
+            }
+            _ => panic!("{length} bytes are too long"),
+        }
+        frame.extend([0; 4]);
+        frame.extend(text.as_bytes());
+        let mut stream = self.closing.lock().unwrap_or_else(PoisonError::into_inner);
+        let stream = stream.as_mut().unwrap_or_else(|| panic!("the ARI websocket has ended"));
+        stream.write_all(&frame).unwrap_or_else(|error| panic!("the ARI websocket: {error}"));
     }
 
     /// Ends the connection without a farewell, as a client that dies.

@@ -206,6 +206,8 @@ fn configuration(port: u16, consul: u16, more: &[(&str, &str)]) -> String {
         section("nodes", &format!("user = \"rig\"\npassword = \"{NODE_PASSWORD}\"")),
         section("index", ""),
         section("bridges", ""),
+        section("amqp", ""),
+        section("events", ""),
         section("log", "level = \"debug\""),
         user("rig", ""),
         user("reader", "read_only = true"),

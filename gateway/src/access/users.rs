@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::Credentials;
 use super::hash::{digest, mark, verify};
-use crate::config::User;
+use crate::config::{User, fits};
 
 /// Proofs at one time: each takes a core and some 20 MB for some 20 ms.
 const PROOFS: usize = 2;
@@ -44,11 +44,7 @@ impl Person {
     }
 
     pub(crate) fn has_app(&self, app: &str) -> bool {
-        let fits = |pattern: &String| match pattern.strip_suffix('*') {
-            Some(beginning) => app.starts_with(beginning),
-            None => app == pattern,
-        };
-        self.0.apps.as_ref().is_none_or(|apps| apps.iter().any(fits))
+        self.0.apps.as_ref().is_none_or(|apps| apps.iter().any(|pattern| fits(pattern, app)))
     }
 
     #[cfg(test)]

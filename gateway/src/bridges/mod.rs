@@ -15,6 +15,7 @@ mod join;
 mod keep;
 mod mend;
 mod node;
+mod passing;
 mod show;
 mod span;
 mod spans;

@@ -53,7 +53,7 @@ pub(crate) struct Trust {
 }
 
 impl Trust {
-    fn read(section: &mut Section<'_>, faults: &mut Faults) -> Self {
+    pub(super) fn read(section: &mut Section<'_>, faults: &mut Faults) -> Self {
         let ca_file = section.file("ca_file", faults);
         Self { ca_file, verify: section.yes("verify", true, faults) }
     }

@@ -7,27 +7,31 @@
 //! `GATEWAY_<SECTION>_<OPTION>`, which goes before the file.
 
 mod access;
+mod amqp;
 mod bridges;
 mod error;
+mod events;
 mod fleet;
 mod http;
 mod secret;
 mod section;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod value;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 pub(crate) use access::User;
+pub(crate) use amqp::{Amqp, Broker};
 pub(crate) use bridges::Bridges;
 pub(crate) use error::{ConfigError, Faults};
+pub(crate) use events::Events;
 pub(crate) use fleet::{Consul, Index, Nodes, Origin, Placement, Trust};
 pub(crate) use http::{Http, Limits, Log, LogFormat};
 pub(crate) use secret::Secret;
 use section::{Environment, Section};
-pub(crate) use value::nearest;
+pub(crate) use value::{fits, nearest};
 
 /// The whole configuration.
 #[derive(Debug, Clone)]
@@ -38,12 +42,15 @@ pub(crate) struct Config {
     pub nodes: Nodes,
     pub index: Index,
     pub bridges: Bridges,
+    /// Without it there are no events.
+    pub amqp: Option<Amqp>,
+    pub events: Events,
     pub log: Log,
     pub users: Vec<User>,
 }
 
-const SECTIONS: [&str; 8] =
-    ["http", "limits", "consul", "nodes", "index", "bridges", "log", "user"];
+const SECTIONS: [&str; 10] =
+    ["http", "limits", "consul", "nodes", "index", "bridges", "amqp", "events", "log", "user"];
 
 /// Reads a file, with the process' environment over it.
 pub(crate) fn load(path: &Path) -> Result<Config, ConfigError> {
@@ -80,6 +87,10 @@ pub(crate) fn read(
     let index = Index::read(index, &mut faults);
     let bridges = section("bridges", &mut faults);
     let bridges = Bridges::read(bridges, &mut faults);
+    let amqp = section("amqp", &mut faults);
+    let amqp = Amqp::read(amqp, &mut faults);
+    let events = section("events", &mut faults);
+    let events = Events::read(events, &mut faults);
     let log = section("log", &mut faults);
     let log = Log::read(log, &mut faults);
     let users = access::read(table.remove("user"), &mut faults);
@@ -89,5 +100,16 @@ pub(crate) fn read(
     for name in environment.unread(&SECTIONS) {
         faults.unknown_variable(&name);
     }
-    faults.into_result(Config { http, limits, consul, nodes, index, bridges, log, users })
+    faults.into_result(Config {
+        http,
+        limits,
+        consul,
+        nodes,
+        index,
+        bridges,
+        amqp,
+        events,
+        log,
+        users,
+    })
 }

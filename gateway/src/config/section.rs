@@ -214,6 +214,24 @@ impl<'a> Section<'a> {
         Some(texts)
     }
 
+    /// One text or several; the environment separates them by commas.
+    pub(super) fn text_or_texts(
+        &mut self,
+        option: &'static str,
+        faults: &mut Faults,
+    ) -> Option<Vec<String>> {
+        match self.take(option)? {
+            Value::String(text) => {
+                let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
+                Some(texts.map(str::to_owned).collect())
+            }
+            other => {
+                self.options.insert(option.to_owned(), other);
+                self.texts(option, faults)
+            }
+        }
+    }
+
     /// A secret of the option, or the first line of the file that `<option>_file` names.
     pub(super) fn secret(
         &mut self,

@@ -11,6 +11,10 @@ use super::*;
 const HASH: &str = "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$4Xv6CsF+pTBmjr2iZcF7Yl7C4nkQyzZTsS\
                     HtJw0hqyE";
 
+pub(crate) fn small_config() -> Config {
+    with(&small(), &[]).unwrap()
+}
+
 fn small() -> String {
     format!(
         "[nodes]\nuser = \"ari\"\npassword = \"hidden\"\n\

@@ -14,6 +14,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::amqp::BrokerState;
 use crate::fleet::{ConsulState, State};
 use crate::index::Kind;
 use crate::proxy::Gateway;
@@ -50,6 +51,10 @@ pub(crate) struct Metrics {
     index: Family<Word, Gauge>,
     consul: Gauge,
     spans: Gauge,
+    events: Family<Word, Counter>,
+    pub sockets: Gauge,
+    held: Gauge,
+    broker: Gauge,
 }
 
 /// From half a millisecond on, doubled.
@@ -71,6 +76,10 @@ impl Default for Metrics {
             index: Family::default(),
             consul: Gauge::default(),
             spans: Gauge::default(),
+            events: Family::default(),
+            sockets: Gauge::default(),
+            held: Gauge::default(),
+            broker: Gauge::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("requests", "Requests of clients", metrics.requests.clone());
@@ -83,6 +92,10 @@ impl Default for Metrics {
         registry.register("index", "Resources whose node is known", metrics.index.clone());
         registry.register("spans", "Bridges on several nodes", metrics.spans.clone());
         registry.register("consul_up", "Whether Consul answers", metrics.consul.clone());
+        registry.register("events", "Events, by what became of them", metrics.events.clone());
+        registry.register("event_sockets", "Event websockets", metrics.sockets.clone());
+        registry.register("held", "What applications have on the nodes", metrics.held.clone());
+        registry.register("amqp_up", "Whether RabbitMQ is connected", metrics.broker.clone());
         metrics
     }
 }
@@ -116,6 +129,12 @@ impl Metrics {
         self.node_times.observe(took.as_secs_f64());
     }
 
+    pub(crate) fn note_event(&self, kind: &'static str, count: u64) {
+        if count > 0 {
+            self.events.get_or_create(&Word { kind }).inc_by(count);
+        }
+    }
+
     /// All of them, as text.
     pub(super) fn text(&self, gateway: &Gateway) -> String {
         let fleet = gateway.watch.fleet.borrow().clone();
@@ -131,6 +150,10 @@ impl Metrics {
         let answers = *gateway.watch.consul.borrow() == ConsulState::Answers;
         self.consul.set(i64::from(answers));
         self.spans.set(i64::try_from(gateway.bridges.spans().count()).unwrap_or(i64::MAX));
+        let exchange = gateway.exchange.as_ref();
+        let is_up = exchange.is_some_and(|one| *one.state.borrow() == BrokerState::Connected);
+        self.broker.set(i64::from(is_up));
+        self.held.set(i64::try_from(gateway.holdings.count()).unwrap_or(i64::MAX));
         let mut text = String::new();
         // Writing into a text does not fail.
         let _ = encode(&mut text, &self.registry);

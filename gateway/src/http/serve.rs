@@ -102,7 +102,8 @@ async fn converse(
         let service = &service;
         async move { Ok::<_, Infallible>(service.answer(request, peer).await) }
     });
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), answering));
+    let connection = builder.serve_connection(TokioIo::new(stream), answering);
+    let mut connection = pin!(connection.with_upgrades());
     let ended = {
         let mut stopping = stopping;
         tokio::select! {

@@ -11,23 +11,28 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
+use hyper::upgrade::OnUpgrade;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::audit::{Audited, audit};
 use super::identity::{sane, uuid};
-use crate::access::{Credentials, Person};
-use crate::ari::{BodyKind, Does, Found, Operation, Params, Path, Refusal, find};
+use crate::access::{Credentials, Person, Verdict, judge};
+use crate::amqp::BrokerState;
+use crate::apps;
+use crate::ari::{BodyKind, Does, Params, Refusal};
+use crate::events::{self, Sockets};
 use crate::fleet::ConsulState;
-use crate::proxy::{Body, Gateway, Reply, Task, failure, text};
+use crate::proxy::{Body, Draft, Gateway, NODE, Reply, Task, Unread, failure, text};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-static NODE: HeaderName = HeaderName::from_static("x-asterisk-id");
 
 /// What all connections share.
 #[derive(Clone)]
 pub(crate) struct Service {
     pub gateway: Arc<Gateway>,
+    pub sockets: Sockets,
     /// Whether the fleet has been read.
     pub ready: watch::Receiver<bool>,
     /// Whether we are asked to stop.
@@ -55,20 +60,11 @@ impl Service {
         let (took, status) = (since.elapsed(), reply.status());
         self.gateway.metrics.note_request(&method, trace.area, status, took);
         let node = reply.headers().get(&NODE).and_then(|value| value.to_str().ok());
-        let is_changing = !matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
-        if is_changing && self.gateway.config.log.audit && trace.area != "other" {
-            // The path without its query, which may hold a person's words or a key.
-            tracing::info!(
-                target: "audit",
-                request = trace.id,
-                user = trace.user.as_deref().unwrap_or("-"),
-                peer = %peer,
-                method = %method,
-                path = ?path,
-                status = status.as_u16(),
-                node = node.unwrap_or("-"),
-                ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-            );
+        if trace.area != "other" {
+            let (id, user) = (trace.id.as_str(), trace.user.as_deref());
+            let audited =
+                Audited { id, user, peer: &peer, method: &method, path: &path, status, node, took };
+            audit(&self.gateway.config.log, &audited);
         }
         tracing::debug!(request = trace.id, peer = %peer, %method, ?path, status = status.as_u16());
         reply
@@ -99,13 +95,21 @@ impl Service {
                 _ => "the fleet has not been read yet\n",
             }
         } else {
-            return text(StatusCode::OK, "text/plain", "ready\n");
+            // Requests do without events; a balancer would find no better gateway either.
+            return match self.gateway.exchange.as_ref().map(|one| one.state.borrow().clone()) {
+                Some(BrokerState::Fails(trouble)) => {
+                    let text_of = format!("ready, without events: RabbitMQ: {trouble}\n");
+                    text(StatusCode::OK, "text/plain", text_of)
+                }
+                _ => text(StatusCode::OK, "text/plain", "ready\n"),
+            };
         };
         text(StatusCode::SERVICE_UNAVAILABLE, "text/plain", reason)
     }
 
     async fn ari(&self, request: Request<Incoming>, trace: &mut Trace) -> Result<Reply, Refusal> {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
+        let upgrade = head.extensions.remove::<OnUpgrade>();
         let query = head.uri.query().unwrap_or_default();
         let person = self.person(&head.headers, query).await?;
         trace.user = Some(person.name().to_owned());
@@ -115,38 +119,46 @@ impl Service {
                 _ => other_methods(&["GET"], &head.method),
             });
         }
-        let path = Path::parse(head.uri.path())?;
-        let (operation, names) = match find(head.method.as_str(), &path) {
-            Found::Operation(operation, names) => (operation, names),
-            Found::OtherMethods(methods) => return Ok(other_methods(&methods, &head.method)),
-            Found::Nothing => return Err(Refusal::not_found("Resource not found")),
-        };
-        trace.area = operation.area();
-        let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let body_kind = BodyKind::of(content_type);
-        let body = self.read(&head.headers, body).await?;
-        let mut params = Params::parse(query, body_kind, &body)?;
-        params.take("api_key");
-        let in_query = params.take("asteriskId");
-        let node = match head.headers.get(&NODE) {
-            Some(value) => {
-                let named = value.to_str().map_err(|_| Refusal::bad("X-Asterisk-ID is no text"))?;
-                Some(named.to_owned())
+        let sought = match Task::find(&head.method, head.uri.path()) {
+            Ok(sought) => sought,
+            Err(Unread::OtherMethods(methods)) => {
+                return Ok(other_methods(&methods, &head.method));
             }
-            None => in_query,
+            Err(Unread::Refused(refusal)) => return Err(refusal),
         };
-        let task = Task {
+        let operation = sought.0;
+        trace.area = operation.area();
+        let body = self.read(&head.headers, body).await?;
+        let named = head.headers.get(&NODE).map(|value| match value.to_str() {
+            Ok(named) => Ok(named.to_owned()),
+            Err(_) => Err(Refusal::bad("X-Asterisk-ID is no text")),
+        });
+        let draft = Draft {
             method: head.method,
-            operation,
-            names,
-            params,
-            node,
-            id: new_id(operation),
-            body_kind,
+            query,
+            content_type: head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()),
             body,
-            person,
+            node: named.transpose()?,
         };
-        Ok(self.gateway.carry(&task).await)
+        let task = Task::read(sought, draft, person, uuid)?;
+        if operation.does == Does::Events {
+            return self.events(task, &head.headers, upgrade).await;
+        }
+        Ok(apps::carry(&self.gateway, &task).await)
+    }
+
+    /// The event websocket, for who may have it.
+    async fn events(
+        &self,
+        task: Task,
+        headers: &HeaderMap,
+        upgrade: Option<OnUpgrade>,
+    ) -> Result<Reply, Refusal> {
+        if let Verdict::Refused(refusal) = judge(&task.person, &task.request()) {
+            return Err(refusal);
+        }
+        events::open(&self.gateway, &self.sockets, task.person, headers, upgrade, &task.params)
+            .await
     }
 
     async fn person(&self, headers: &HeaderMap, query: &str) -> Result<Person, Refusal> {
@@ -187,14 +199,6 @@ impl Service {
         let host = host.filter(|host| !host.is_empty() && host.bytes().all(is_name));
         let scheme = if http.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", host.map_or_else(|| http.listen.to_string(), str::to_owned))
-    }
-}
-
-/// An id for what comes of it, if anything does.
-fn new_id(operation: &Operation) -> String {
-    match operation.does {
-        Does::Creates(_) | Does::OwnedMakes(..) => uuid(),
-        _ => String::new(),
     }
 }
 

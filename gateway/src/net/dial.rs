@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 The Constellation developers
 
-//! Opens connections that speak HTTP/1.1.
+//! Opens connections, most of which speak HTTP/1.1.
 
 use std::io;
 use std::sync::Arc;
@@ -16,12 +16,18 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::tls::client_config;
 use crate::config::{Origin, Trust};
 
 /// The sending end of a connection; its other half is a task that ends with it.
 pub(crate) type Sender = http1::SendRequest<Full<Bytes>>;
+
+/// A connection, plain or TLS.
+pub(crate) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
 /// How to reach servers of one kind.
 #[derive(Clone)]
@@ -49,26 +55,50 @@ impl Dialer {
         Ok(Self { tls, timeout })
     }
 
-    /// A new connection.
+    /// A new connection that speaks HTTP.
     pub(crate) async fn dial(&self, origin: &Origin) -> io::Result<Sender> {
-        match timeout(self.timeout, self.connect(origin)).await {
+        let dialled = async {
+            let stream = connect(origin).await?;
+            if !origin.is_https {
+                return begin(stream).await;
+            }
+            begin(self.secure(origin, stream).await?).await
+        };
+        self.in_time(dialled).await
+    }
+
+    /// A new connection for another protocol.
+    pub(crate) async fn open(&self, origin: &Origin) -> io::Result<Box<dyn Wire>> {
+        let opened = async {
+            let stream = connect(origin).await?;
+            if !origin.is_https {
+                return Ok(Box::new(stream) as Box<dyn Wire>);
+            }
+            Ok(Box::new(self.secure(origin, stream).await?) as Box<dyn Wire>)
+        };
+        self.in_time(opened).await
+    }
+
+    async fn in_time<T>(&self, asked: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        match timeout(self.timeout, asked).await {
             Ok(connected) => connected,
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "no connection in time")),
         }
     }
 
-    async fn connect(&self, origin: &Origin) -> io::Result<Sender> {
-        let stream = TcpStream::connect((origin.host.as_str(), origin.port)).await?;
-        stream.set_nodelay(true)?;
-        if !origin.is_https {
-            return begin(stream).await;
-        }
+    async fn secure(&self, origin: &Origin, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let Some(tls) = &self.tls else {
             return Err(io::Error::other("the system has no certificate authority to trust"));
         };
         let name = ServerName::try_from(origin.host.clone()).map_err(io::Error::other)?;
-        begin(tls.connect(name, stream).await?).await
+        tls.connect(name, stream).await
     }
+}
+
+async fn connect(origin: &Origin) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect((origin.host.as_str(), origin.port)).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 async fn begin(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> io::Result<Sender> {

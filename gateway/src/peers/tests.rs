@@ -4,7 +4,6 @@
 //! Sessions, locks and keys against a scripted agent.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -104,57 +103,6 @@ async fn keys_that_no_path_can_name_are_read_and_set() {
     assert_eq!(peers.put_if("k", b"", 6).await, Ok(None));
     assert_eq!(peers.put("k", b"").await, Err(Fault::Status(500)));
     assert_eq!(peers.delete("k").await, Err(Fault::Status(500)));
-}
-
-#[tokio::test]
-async fn one_holds_a_key_and_loses_it_with_the_session() {
-    static SILENT: AtomicBool = AtomicBool::new(false);
-    let holder: Arc<std::sync::Mutex<Option<(&str, &str)>>> =
-        Arc::new(std::sync::Mutex::new(Some(("other", "bb"))));
-    let shared = Arc::clone(&holder);
-    let consul = Scripted::start(move |_, request| {
-        let mut holder = shared.lock().unwrap();
-        if SILENT.load(Ordering::SeqCst) {
-            return Answer::Close;
-        }
-        if request.contains("/session/") {
-            return session("aa");
-        }
-        if request.contains(r#""Verb":"get""#) {
-            return match *holder {
-                Some((name, session)) => done(&[entry("k", name, Some(session))]),
-                None => otherwise("key \"k\" doesn't exist"),
-            };
-        }
-        if request.contains("check-session") {
-            *holder = None;
-        } else {
-            *holder = Some(("me", "aa"));
-        }
-        done(&[])
-    })
-    .await;
-    let peers = peers(consul.port);
-    let held = peers.hold("k");
-    let mut seen = held.holder();
-    until(&mut seen, |holder| *holder == Holder::Other("other".into())).await;
-    assert!(!held.is_ours());
-    *holder.lock().unwrap() = None;
-    until(&mut seen, |holder| *holder == Holder::Us).await;
-    drop(held);
-    timeout(Duration::from_secs(20), async {
-        while holder.lock().unwrap().is_some() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await
-    .unwrap();
-    // Consul is away for longer than a session lives: nothing is ours any more.
-    let held = peers.hold("k");
-    let mut seen = held.holder();
-    until(&mut seen, |holder| *holder == Holder::Us).await;
-    SILENT.store(true, Ordering::SeqCst);
-    until(&mut seen, |holder| *holder == Holder::Nobody).await;
 }
 
 #[tokio::test]

@@ -106,7 +106,7 @@ impl Gateway {
                 }
                 Plan::Spread(parts) => return self.to_each(task, &roster, parts).await,
                 Plan::Events => {
-                    return Err(Refusal::new(501, "this gateway has no event websocket yet"));
+                    return Err(Refusal::bad("events come by a websocket"));
                 }
                 Plan::Refuse(refusal) => return Err(refusal),
             }

@@ -7,13 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use super::place::{Candidate, place};
 use crate::access::Users;
+use crate::amqp::Exchange;
 use crate::bridges::Bridges;
 use crate::config::Config;
 use crate::fleet::{Slot, Watch};
+use crate::holdings::Holdings;
 use crate::http::Metrics;
 use crate::index::{Index, Kind};
 use crate::node::Roster;
@@ -29,12 +31,24 @@ pub(crate) struct Gateway {
     pub peers: Peers,
     pub bridges: Bridges,
     pub metrics: Metrics,
+    /// None without a broker: then nothing of what follows is used.
+    pub exchange: Option<Exchange>,
+    pub holdings: Holdings,
+    /// A node is to be read before its time.
+    pub read_anew: Notify,
+    /// Something has ended with its node.
+    pub ended: Notify,
     pub(super) questions: Semaphore,
     turn: AtomicU64,
 }
 
 impl Gateway {
-    pub(crate) fn new(config: Config, watch: Watch, peers: Peers) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        watch: Watch,
+        peers: Peers,
+        exchange: Option<Exchange>,
+    ) -> Self {
         Self {
             users: Users::new(&config.users),
             index: Index::default(),
@@ -43,6 +57,10 @@ impl Gateway {
             bridges: Bridges::new(&config.bridges, &peers),
             peers,
             metrics: Metrics::default(),
+            exchange,
+            holdings: Holdings::default(),
+            read_anew: Notify::new(),
+            ended: Notify::new(),
             questions: Semaphore::new(config.limits.questions),
             turn: AtomicU64::new(0),
             config,

@@ -17,9 +17,9 @@ mod task;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use carry::failed;
+pub(crate) use carry::{NODE, failed};
 pub(crate) use gateway::Gateway;
 pub(crate) use merge::{Answer, Entry};
 pub(crate) use refresh::refresh;
 pub(crate) use reply::{Body, Reply, empty, failure, json, text};
-pub(crate) use task::Task;
+pub(crate) use task::{Draft, Task, Unread};

@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 
 use super::Gateway;
 use crate::fleet::{Fleet, Slot, State};
+use crate::holdings::Listing;
 use crate::index::Kind;
 use crate::net::Dialer;
 use crate::node::{Member, Outgoing};
@@ -74,6 +75,8 @@ pub(crate) async fn refresh(
             changed = fleets.changed() => if changed.is_err() { return },
             _ = consul.changed(), if !*ready.borrow() => {}
             () = tokio::time::sleep_until(due) => {}
+            // What a message has told; several at once are one.
+            () = gateway.read_anew.notified() => due = Instant::now(),
         }
     }
 }
@@ -98,12 +101,14 @@ fn adopt(gateway: &Gateway, dialer: &Dialer, fleet: &Arc<Fleet>, seen: &mut Hash
         gateway.index.forget_node(slot);
         seen.remove(&slot);
     }
+    gateway.holdings.retain(|eid| fleet.by_eid(eid).is_some());
 }
 
 /// Reads a node, and ends what is not there any more.
 async fn read(gateway: &Gateway, member: &Member, mut seen: Seen) -> Seen {
     let (slot, eid) = (member.node.slot, &member.node.eid);
     let read = gateway.index.begin_read();
+    let begun = gateway.holdings.begin_read();
     let Some(boot) = boot(gateway, member).await else {
         if seen.has_been_read {
             tracing::warn!(node = eid, "node {eid} cannot be read");
@@ -115,10 +120,12 @@ async fn read(gateway: &Gateway, member: &Member, mut seen: Seen) -> Seen {
         tracing::info!(node = eid, "node {eid} is another process now");
         gateway.index.end_read(&read, slot, &Kind::ALL);
     }
-    seen.boot = Some(boot);
-    for kind in Kind::ALL.into_iter().filter(|kind| kind.is_listed()) {
-        let Some(ids) = list(gateway, member, kind).await else {
-            seen.has_been_read = false;
+    seen.has_been_read = false;
+    seen.boot = Some(boot.clone());
+    let mut bodies = Vec::new();
+    for kind in [Kind::Channel, Kind::Bridge] {
+        let body = fetch(gateway, member, format!("/ari/{}", kind.folder())).await;
+        let Some((body, ids)) = body.and_then(|body| ids(&body).map(|ids| (body, ids))) else {
             return seen;
         };
         let spans = gateway.bridges.spans();
@@ -129,6 +136,15 @@ async fn read(gateway: &Gateway, member: &Member, mut seen: Seen) -> Seen {
             gateway.index.learn(kind, id, slot, None);
         }
         gateway.index.end_read(&read, slot, &[kind]);
+        bodies.push(body);
+    }
+    if let (Some(_), [channels, bridges]) = (&gateway.exchange, bodies.as_slice()) {
+        let target = "/ari/applications".to_owned();
+        let Some(applications) = fetch(gateway, member, target).await else { return seen };
+        let listing = Listing { channels, bridges, applications: &applications };
+        if gateway.holdings.end_read(eid, &boot, begun, &listing) {
+            gateway.ended.notify_one();
+        }
     }
     seen.has_been_read = true;
     seen
@@ -148,13 +164,12 @@ async fn boot(gateway: &Gateway, member: &Member) -> Option<String> {
     Some(serde_json::from_slice::<Info>(&body).ok()?.status.startup_time)
 }
 
-async fn list(gateway: &Gateway, member: &Member, kind: Kind) -> Option<Vec<String>> {
+fn ids(body: &[u8]) -> Option<Vec<String>> {
     #[derive(Deserialize)]
     struct Named {
         id: String,
     }
-    let body = fetch(gateway, member, format!("/ari/{}", kind.folder())).await?;
-    let named: Vec<Named> = serde_json::from_slice(&body).ok()?;
+    let named: Vec<Named> = serde_json::from_slice(body).ok()?;
     Some(named.into_iter().map(|named| named.id).collect())
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hyper::Method;
 
 use crate::access::Person;
-use crate::ari::{BodyKind, Operation, Params, Request};
+use crate::ari::{BodyKind, Does, Found, Operation, Params, Path, Refusal, Request, find};
 
 /// The request, and who makes it.
 #[derive(Debug)]
@@ -24,13 +24,78 @@ pub(crate) struct Task {
     pub person: Person,
 }
 
+/// An operation with the values of its path's parameters.
+pub(crate) type Sought = (&'static Operation, Vec<(&'static str, String)>);
+
+/// A request as it came, over HTTP or a websocket.
+#[derive(Debug)]
+pub(crate) struct Draft<'a> {
+    pub method: Method,
+    pub query: &'a str,
+    pub content_type: Option<&'a str>,
+    pub body: Bytes,
+    /// The node that a header names.
+    pub node: Option<String>,
+}
+
+/// Why there is nothing to be done.
+#[derive(Debug)]
+pub(crate) enum Unread {
+    /// The path is one, and these are its methods.
+    OtherMethods(Vec<&'static str>),
+    Refused(Refusal),
+}
+
+impl From<Refusal> for Unread {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
 impl Task {
     /// The bridge that the path names.
     pub(crate) fn bridge(&self) -> &str {
         self.names.first().map_or("", |(_, value)| value.as_str())
     }
 
-    pub(super) fn request(&self) -> Request<'_> {
+    /// Finds the operation.
+    pub(crate) fn find(method: &Method, path: &str) -> Result<Sought, Unread> {
+        match find(method.as_str(), &Path::parse(path)?) {
+            Found::Operation(operation, names) => Ok((operation, names)),
+            Found::OtherMethods(methods) => Err(Unread::OtherMethods(methods)),
+            Found::Nothing => Err(Refusal::not_found("Resource not found").into()),
+        }
+    }
+
+    /// Reads the rest. `new_id` makes ids.
+    pub(crate) fn read(
+        (operation, names): Sought,
+        draft: Draft<'_>,
+        person: Person,
+        new_id: fn() -> String,
+    ) -> Result<Self, Refusal> {
+        let body_kind = BodyKind::of(draft.content_type);
+        let mut params = Params::parse(draft.query, body_kind, &draft.body)?;
+        params.take("api_key");
+        let in_query = params.take("asteriskId");
+        let id = match operation.does {
+            Does::Creates(_) | Does::OwnedMakes(..) => new_id(),
+            _ => String::new(),
+        };
+        Ok(Self {
+            method: draft.method,
+            operation,
+            names,
+            params,
+            node: draft.node.or(in_query),
+            id,
+            body_kind,
+            body: draft.body,
+            person,
+        })
+    }
+
+    pub(crate) fn request(&self) -> Request<'_> {
         Request {
             operation: self.operation,
             names: &self.names,

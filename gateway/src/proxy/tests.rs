@@ -56,7 +56,7 @@ fn scene(first: Arc<Fleet>) -> Scene {
     let config = config();
     let dialer = Dialer::new(&config.nodes.trust, config.nodes.connect_timeout).unwrap();
     let peers = Peers::start(config.consul.clone(), "t").unwrap();
-    let gateway = Arc::new(Gateway::new(config, Watch { fleet: seen, consul }, peers));
+    let gateway = Arc::new(Gateway::new(config, Watch { fleet: seen, consul }, peers, None));
     let (is_ready, ready) = watch::channel(false);
     tokio::spawn(refresh(Arc::clone(&gateway), dialer, is_ready));
     Scene { gateway, fleet, _consul: told, ready }

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! What is done with each message that the broker delivers.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::hub::Hub;
+use super::learn::learn;
+use super::repeats::Repeats;
+use super::{Event, run_of};
+use crate::amqp::Incoming;
+use crate::proxy::Gateway;
+
+/// More messages than a node sends again when its connection breaks.
+const REMEMBERED: usize = 262_144;
+
+/// The way of messages.
+pub(crate) struct Feed {
+    gateway: Arc<Gateway>,
+    hub: Arc<Hub>,
+    repeats: Mutex<Repeats>,
+}
+
+impl Feed {
+    pub(crate) fn new(gateway: Arc<Gateway>, hub: Arc<Hub>) -> Self {
+        Self { gateway, hub, repeats: Mutex::new(Repeats::new(REMEMBERED)) }
+    }
+
+    /// Takes a message. Nothing here waits.
+    pub(crate) fn take(&self, incoming: &Incoming) {
+        let (gateway, count) = (&self.gateway, |what| self.gateway.metrics.note_event(what, 1));
+        if incoming.name == "EventsLost" {
+            tracing::warn!(node = incoming.eid, "node {} lost events: it is read", incoming.eid);
+            gateway.read_anew.notify_one();
+            return count("lost");
+        }
+        if let Some(run) = run_of(&incoming.eid, &incoming.message_id) {
+            if !gateway.holdings.admits(&incoming.eid, run) {
+                return count("late");
+            }
+            if gateway.holdings.is_new_run(&incoming.eid, run) {
+                gateway.read_anew.notify_one();
+            }
+        }
+        let is_new = {
+            let mut repeats = self.repeats.lock().unwrap_or_else(PoisonError::into_inner);
+            repeats.is_new(&incoming.message_id)
+        };
+        if !is_new {
+            return count("repeated");
+        }
+        let Some(event) = Event::read(incoming) else { return count("unreadable") };
+        let spans = gateway.bridges.spans();
+        let is_hidden = gateway.bridges.hides_event(&spans, &event, incoming.is_synthetic);
+        if incoming.is_synthetic {
+            gateway.holdings.told(&incoming.message_id);
+        }
+        if is_hidden {
+            return count("hidden");
+        }
+        if let Some(fact) = event.fact().filter(|_| !incoming.is_synthetic) {
+            gateway.holdings.note(event.eid, event.app, fact);
+        }
+        if let Some(node) = gateway.roster.load().fleet.by_eid(event.eid) {
+            learn(&gateway.index, node.slot, &event);
+        }
+        let text = gateway.bridges.passed_on(&spans, &event);
+        let passed = self.hub.dispatch(&Event { text: &text, ..event });
+        count("taken");
+        gateway.metrics.note_event("passed_on", passed.sockets);
+        gateway.metrics.note_event("too_much", passed.slow);
+    }
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! Nodes with all four modules, Consul, a vhost of RabbitMQ, and two gateways that know of each
+//! other by Consul only.
+
+use std::thread;
+
+use rig::{AmqpConf, Asterisk, Broker, Consul, Gateway, Tenant, Version, eventually, seconds};
+use serde_json::Value;
+
+use crate::fleet::{load_all, node};
+use crate::gate::Gate;
+use crate::gateway_fleet::text;
+use crate::member::quick;
+
+pub(crate) struct Stage {
+    pub(crate) gateways: [Gateway; 2],
+    /// Between the first gateway and RabbitMQ.
+    pub(crate) gate: Gate,
+    pub(crate) nodes: Vec<Asterisk>,
+    pub(crate) tenant: Tenant<'static>,
+    pub(crate) consul: Consul,
+}
+
+impl Stage {
+    pub(crate) fn start(count: usize, events: &str) -> Self {
+        let (consul, tenant) = (Consul::start(), Broker::shared().tenant());
+        let amqp = AmqpConf::new(&tenant.url()).text();
+        let nodes: Vec<Asterisk> = thread::scope(|scope| {
+            let start = || {
+                let asterisk = node(Version::V22, &amqp, &quick(consul.port())).start();
+                load_all(&asterisk);
+                asterisk
+            };
+            let starting: Vec<_> = (0..count).map(|_| scope.spawn(start)).collect();
+            starting.into_iter().map(|one| one.join().expect("a node")).collect()
+        });
+        let gate = Gate::to(tenant.broker().port());
+        gate.open();
+        let gateway = |url: String| {
+            let amqp = format!("url = \"{url}\"");
+            let placement = "placement = \"round_robin\"";
+            let more = [("amqp", amqp.as_str()), ("events", events), ("nodes", placement)];
+            Gateway::start(consul.port(), &more)
+        };
+        let gateways = [gateway(gate.url(&tenant.url())), gateway(tenant.url())];
+        let stage = Self { gateways, gate, nodes, tenant, consul };
+        for gateway in &stage.gateways {
+            stage.wait_metric(gateway, "gateway_nodes{kind=\"passing\"}", count as f64);
+            stage.wait_metric(gateway, "gateway_amqp_up", 1.0);
+        }
+        stage
+    }
+
+    #[track_caller]
+    pub(crate) fn wait_metric(&self, gateway: &Gateway, name: &str, wanted: f64) {
+        eventually(&format!("{name} to be {wanted}"), seconds(30), || {
+            let seen = gateway.metric(name);
+            if seen == wanted { Ok(()) } else { Err(seen) }
+        });
+    }
+
+    /// A call in an application, by a gateway: its id, and its node's.
+    #[track_caller]
+    pub(crate) fn call(&self, gateway: &Gateway, app: &str) -> (String, String) {
+        let path = format!("/channels?endpoint=Local/stay@default&app={app}&appArgs=one,two");
+        let call = gateway.ari().post(&path).ok();
+        (text(&call["id"]), text(&call["asterisk_id"]))
+    }
+
+    /// Waits until the applications in Consul are these.
+    #[track_caller]
+    pub(crate) fn wait_keys(&self, wanted: &[&str]) {
+        eventually(&format!("the keys {wanted:?}"), seconds(30), || {
+            let keys = self.consul.kv_keys("applications/");
+            let names: Vec<&str> =
+                keys.iter().map(|key| key.trim_start_matches("applications/")).collect();
+            if names == wanted { Ok(()) } else { Err(keys.join(" ")) }
+        });
+    }
+
+    pub(crate) fn assert_alive(&self) {
+        self.gateways.iter().for_each(Gateway::assert_alive);
+        self.nodes.iter().for_each(Asterisk::assert_alive);
+    }
+}
+
+/// The ids of an event's channel, or bridge.
+pub(crate) fn about(event: &Value) -> String {
+    let thing = event.get("channel").or(event.get("bridge"));
+    thing.and_then(|thing| thing["id"].as_str()).unwrap_or_default().to_owned()
+}
