@@ -170,8 +170,8 @@ async fn run(config: Config) -> Result<(), String> {
         tokio::spawn(ends::watch(Arc::clone(&gateway)));
         tokio::spawn(ends::tell(Arc::clone(&gateway), exchange));
         consuming = Some(tokio::spawn(async move {
-            let deliver = |message: amqp::Incoming| feed.take(&message);
-            amqp::run(settings, dialer, &name, wiring, stopping, deliver).await;
+            let (begun, deliver) = (|| feed.begin(), |message| feed.take(&message));
+            amqp::run(settings, dialer, &name, wiring, stopping, begun, deliver).await;
         }));
     }
     let (mut terminate, mut interrupt) = (

@@ -152,7 +152,10 @@ fn bridge(site: &Site, id: &str, eid: &Value) {
     ari.delete(&format!("{bridge}/moh")).ok();
     ari.post(&format!("{bridge}/removeChannel?channel={id}")).ok();
     ari.delete(&bridge).ok();
-    assert_eq!(ari.get(&bridge).status, 404);
+    eventually("the bridge's end", seconds(20), || match ari.get(&bridge).status {
+        404 => Ok(()),
+        other => Err(other),
+    });
 }
 
 fn lists_are_of_all_nodes_and_each_object_says_its_own() {

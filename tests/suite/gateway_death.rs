@@ -36,7 +36,8 @@ fn gather(events: &AriEvents, ends: &mut Ends, count: usize) {
 }
 
 fn the_end_of_a_node_is_told_once() {
-    let stage = Stage::start(2, "");
+    let stage = Stage::start(2, "grace = \"1s\"");
+    let lonely = stage.gateways[0].ari().events("lonely");
     let sockets: Vec<AriEvents> =
         stage.gateways.iter().map(|gateway| gateway.ari().events("Calls")).collect();
     let bus = Consumer::topic(&stage.tenant.url(), "asterisk", &["stasis.app.calls"]);
@@ -107,6 +108,15 @@ fn the_end_of_a_node_is_told_once() {
     ari.get(&format!("/channels/{staying}")).ok();
     comes_back(&stage, &sockets, &call);
     stage.gateways.iter().for_each(rig::Gateway::assert_alive);
+    // A gateway dies too: the other goes on, and removes what only the dead one's client had.
+    stage.wait_keys(&["Calls", "lonely"]);
+    stage.gateways[0].process().kill();
+    let path = "/channels?endpoint=Local/stay@default&app=Calls";
+    let id = text(&stage.gateways[1].ari().post(path).ok()["id"]);
+    assert_eq!(about(&sockets[1].next_of("StasisStart", seconds(20))), id);
+    stage.wait_keys(&["Calls"]);
+    drop(lonely);
+    stage.gateways[1].assert_alive();
 }
 
 /// It is a node like any other again, and killed at work it is told of again.

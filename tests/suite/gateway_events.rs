@@ -4,6 +4,8 @@
 //! The event websocket: the events of all nodes for any client of ARI.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 
 use rig::{AriEvents, eventually, seconds};
 use serde_json::{Value, json};
@@ -17,6 +19,10 @@ scenarios!(
     calls_are_shared_out_among_sockets,
     without_a_broker_there_are_no_events,
 );
+
+/// Of a websocket's request.
+const HEAD: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 /// The next event of a type about this call.
 #[track_caller]
@@ -181,10 +187,8 @@ fn a_filter_is_for_every_node(stage: &Stage, events: &AriEvents) {
 #[track_caller]
 fn rights_are_kept(stage: &Stage) {
     let gateway = &stage.gateways[0];
-    let head = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-                Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let open = |query: &str| {
-        let request = format!("GET /ari/events?{query} HTTP/1.1\r\nHost: x\r\n{head}\r\n");
+        let request = format!("GET /ari/events?{query} HTTP/1.1\r\nHost: x\r\n{HEAD}\r\n");
         raw(gateway.port(), &request)
     };
     for (query, status) in [
@@ -205,7 +209,7 @@ fn rights_are_kept(stage: &Stage) {
 }
 
 fn calls_are_shared_out_among_sockets() {
-    let stage = Stage::start(1, "share = [\"team-*\"]\ngrace = \"1s\"");
+    let stage = Stage::start(1, "share = [\"team-*\"]\ngrace = \"1s\"\nwaiting = 100");
     let gateway = &stage.gateways[0];
     let sockets: Vec<AriEvents> = (0..2).map(|_| gateway.ari().events("team-a")).collect();
     let calls: BTreeSet<String> = (0..6).map(|_| stage.call(gateway, "team-a").0).collect();
@@ -237,17 +241,39 @@ fn calls_are_shared_out_among_sockets() {
     let ends: BTreeSet<String> =
         (0..6).map(|_| about(&left.next_of("StasisEnd", seconds(20)))).collect();
     assert_eq!(ends, calls);
+    who_does_not_read_is_told_and_let_go(&stage);
     stage.assert_alive();
+}
+
+#[track_caller]
+fn who_does_not_read_is_told_and_let_go(stage: &Stage) {
+    let gateway = &stage.gateways[0];
+    let mut client = TcpStream::connect(("127.0.0.1", gateway.port())).expect("a connection");
+    rustix::net::sockopt::set_socket_recv_buffer_size(&client, 4096).expect("a small buffer");
+    let query = "app=slow&api_key=rig:gateway-password";
+    let request = format!("GET /ari/events?{query} HTTP/1.1\r\nHost: x\r\n{HEAD}\r\n");
+    client.write_all(request.as_bytes()).expect("a request");
+    stage.wait_metric(gateway, "gateway_event_sockets", 2.0);
+    // Some eight megabytes, more than the buffers on the way take.
+    let many = json!({"variables": {"COUNT": "8000"}});
+    gateway.ari().post_json("/channels?endpoint=Local/burst@default&app=slow", &many).ok();
+    stage.wait_metric(gateway, "gateway_events_total{kind=\"slow_clients\"}", 1.0);
+    let mut rest = Vec::new();
+    client.set_read_timeout(Some(seconds(20))).expect("a timeout");
+    client.read_to_end(&mut rest).expect("what was sent before");
+    // A close frame with code 1008, and the reason.
+    let farewell = [[0x88, 43, 0x03, 0xf0].as_slice(), b"too slow: events were lost"].concat();
+    let at = rest.len().saturating_sub(45);
+    assert!(rest[at..].starts_with(&farewell), "{:?}", String::from_utf8_lossy(&rest[at..]));
+    stage.wait_metric(gateway, "gateway_event_sockets", 1.0);
 }
 
 fn without_a_broker_there_are_no_events() {
     let consul = rig::Consul::start();
     let gateway = rig::Gateway::start(consul.port(), &[]);
-    let head = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-                Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let events = |gateway: &rig::Gateway| {
         let query = "app=a&api_key=rig:gateway-password";
-        raw(gateway.port(), &format!("GET /ari/events?{query} HTTP/1.1\r\nHost: x\r\n{head}\r\n"))
+        raw(gateway.port(), &format!("GET /ari/events?{query} HTTP/1.1\r\nHost: x\r\n{HEAD}\r\n"))
     };
     let answer = events(&gateway);
     assert!(answer.starts_with("HTTP/1.1 501"), "{answer}");

@@ -55,7 +55,7 @@ impl Stage {
 
     #[track_caller]
     pub(crate) fn wait_metric(&self, gateway: &Gateway, name: &str, wanted: f64) {
-        eventually(&format!("{name} to be {wanted}"), seconds(30), || {
+        eventually(&format!("{name} to be {wanted}"), seconds(60), || {
             let seen = gateway.metric(name);
             if seen == wanted { Ok(()) } else { Err(seen) }
         });
@@ -72,7 +72,7 @@ impl Stage {
     /// Waits until the applications in Consul are these.
     #[track_caller]
     pub(crate) fn wait_keys(&self, wanted: &[&str]) {
-        eventually(&format!("the keys {wanted:?}"), seconds(30), || {
+        eventually(&format!("the keys {wanted:?}"), seconds(60), || {
             let keys = self.consul.kv_keys("applications/");
             let names: Vec<&str> =
                 keys.iter().map(|key| key.trim_start_matches("applications/")).collect();

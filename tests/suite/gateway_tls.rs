@@ -10,8 +10,9 @@ use rig::{Consul, Gateway, Version, eventually, seconds};
 use serde_json::json;
 
 use crate::gateway_fleet::{Site, scenarios, text};
+use crate::tls::lenient;
 
-scenarios!(certificates_are_shown_and_checked);
+scenarios!(certificates_are_shown_and_checked, the_broker_proves_who_it_is);
 
 fn certificates_are_shown_and_checked() {
     let certificates = Certificates::new();
@@ -71,5 +72,24 @@ fn certificates_are_shown_and_checked() {
     assert_eq!(blind.ari().get("/channels").status, 503);
     for gateway in [&back, &right, &careless, &blind] {
         gateway.assert_alive();
+    }
+}
+
+fn the_broker_proves_who_it_is() {
+    let (consul, tenant) = (Consul::start(), lenient().tenant());
+    let gateway = |trust: &Certificates| {
+        let url = tenant.tls_url();
+        let trust = trust.ca().display().to_string();
+        let amqp = format!("url = {url:?}\nca_file = {trust:?}");
+        Gateway::start(consul.port(), &[("amqp", &amqp)])
+    };
+    let right = gateway(tenant.broker().certificates());
+    right.wait_log_after(0, "RabbitMQ: connected");
+    let others = Certificates::new();
+    let wrong = gateway(&others);
+    wrong.wait_log_after(0, "RabbitMQ: it cannot be reached: invalid peer certificate");
+    for gateway in [&right, &wrong] {
+        gateway.assert_alive();
+        assert!(!gateway.log().contains(tenant.password()));
     }
 }

@@ -19,7 +19,7 @@ on_each_version!(
 );
 
 /// Does not ask for a client's certificate.
-fn lenient() -> &'static Broker {
+pub(crate) fn lenient() -> &'static Broker {
     static BROKER: OnceLock<Broker> = OnceLock::new();
     BROKER.get_or_init(|| Broker::with_tls(false))
 }

@@ -3,11 +3,13 @@
 
 //! Who may do what.
 
+mod audit;
 mod credentials;
 mod hash;
 mod rights;
 mod users;
 
+pub(crate) use audit::{Audited, audit};
 pub(crate) use credentials::Credentials;
 pub(crate) use hash::{hash_password, new_token};
 pub(crate) use rights::{Verdict, judge};

@@ -22,13 +22,15 @@ use crate::net::{Dialer, stopped};
 /// Messages that are acknowledged at once.
 const BATCH: usize = 100;
 
-/// Runs until `stopping`. `deliver` gets every message, once for each time it comes.
+/// Runs until `stopping`. `begun` is told of each connection, before which messages may have been
+/// lost; `deliver` gets every message, once for each time it comes.
 pub(crate) async fn run(
     settings: Amqp,
     dialer: Dialer,
     instance: &str,
     mut wiring: Wiring,
     mut stopping: watch::Receiver<bool>,
+    begun: impl Fn(),
     deliver: impl Fn(Incoming),
 ) {
     let queue = format!("gateway.{instance}");
@@ -43,6 +45,7 @@ pub(crate) async fn run(
             Ok((link, consumer)) => {
                 retry.reset();
                 turn -= 1;
+                begun();
                 let ended = converse(&link, consumer, &mut wiring, &mut stopping, &deliver).await;
                 wiring.bound.send_replace(Arc::default());
                 match ended {

@@ -10,10 +10,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::{LOCK, MADE, TURN, USES, with_all};
+use super::{LOCK, MADE, TURN, USES, Uses, with_all};
 use crate::config;
 use crate::consul::{Fault, Retry};
-use crate::events::Uses;
 use crate::net::stopped;
 use crate::peers::{Entry, Locking, Peers};
 

@@ -8,11 +8,16 @@ mod carry;
 mod keep;
 mod value;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use carry::carry;
 pub(crate) use keep::keep;
 use value::{with_all, with_filter};
+
+/// The applications that sockets of this gateway use, and which of them are to be told of all.
+pub(crate) type Uses = Arc<BTreeMap<String, bool>>;
 
 /// Below it, `<gateway>/<application>`: held by that gateway's session while it has a socket of it.
 const USES: &str = "gateway/uses/";

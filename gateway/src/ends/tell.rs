@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::sleep;
 
-use crate::amqp::{self, Exchange, key};
+use crate::amqp::{self, BrokerState, Exchange, key};
 use crate::events::Event;
 use crate::holdings::{Ending, Notice};
 use crate::peers::Locking;
@@ -26,7 +26,9 @@ const AT_ONCE: usize = 64;
 
 /// Tells for as long as the process lives.
 pub(crate) async fn tell(gateway: Arc<Gateway>, exchange: Exchange) {
-    loop {
+    let mut state = exchange.state.clone();
+    // It ends with the process.
+    while state.wait_for(|state| *state == BrokerState::Connected).await.is_ok() {
         let endings = gateway.holdings.endings();
         let told = endings.iter().map(|ending| tell_one(&gateway, &exchange, ending));
         for (ending, told) in endings.iter().zip(join_all(told).await) {
@@ -80,7 +82,7 @@ async fn tell_one(gateway: &Gateway, exchange: &Exchange, ending: &Ending) -> Re
             break;
         }
     }
-    if !is_told && left(gateway, ending).is_empty() {
+    if !is_told && gateway.holdings.is_told(eid, &ending.boot) {
         peers.put(&mark, ending.boot.as_bytes()).await?;
     }
     lock.release().await;
@@ -91,7 +93,7 @@ async fn tell_one(gateway: &Gateway, exchange: &Exchange, ending: &Ending) -> Re
 async fn come(gateway: &Gateway, ending: &Ending) {
     let steps = ON_ITS_WAY.as_millis() / AGAIN.as_millis();
     for _ in 0..steps {
-        if left(gateway, ending).is_empty() {
+        if gateway.holdings.is_told(&ending.eid, &ending.boot) {
             return;
         }
         sleep(AGAIN).await;

@@ -27,6 +27,11 @@ impl Feed {
         Self { gateway, hub, repeats: Mutex::new(Repeats::new(REMEMBERED)) }
     }
 
+    /// The queue is read, maybe again, and then it may have been lost meanwhile.
+    pub(crate) fn begin(&self) {
+        self.gateway.read_anew.notify_one();
+    }
+
     /// Takes a message. Nothing here waits.
     pub(crate) fn take(&self, incoming: &Incoming) {
         let (gateway, count) = (&self.gateway, |what| self.gateway.metrics.note_event(what, 1));

@@ -33,6 +33,8 @@ const LOOK: Duration = Duration::from_millis(50);
 /// The longest name whose routing key is a short text of AMQP.
 const LONGEST: usize = 255 - "stasis.app.".len();
 const PROTOCOL: &str = "ari";
+/// More applications than one client is.
+const MOST: usize = 100;
 
 /// What sockets need.
 #[derive(Clone)]
@@ -59,6 +61,9 @@ pub(crate) async fn open(
     apps.dedup();
     if apps.is_empty() {
         return Err(Refusal::bad("HTTP request is missing param: [app]"));
+    }
+    if apps.len() > MOST {
+        return Err(Refusal::bad(format!("more than {MOST} applications for one socket")));
     }
     if let Some(app) = apps.iter().find(|app| app.len() > LONGEST || app.ends_with('/')) {
         return Err(Refusal::bad(format!("{app:?} is no name of an application")));

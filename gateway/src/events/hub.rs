@@ -13,11 +13,9 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::Event;
 use super::share::{Calls, SocketId, Target};
+use crate::apps::Uses;
 use crate::ari::Refusal;
 use crate::config;
-
-/// The applications that sockets of this gateway use, and which of them are to be told of all.
-pub(crate) type Uses = Arc<BTreeMap<String, bool>>;
 
 #[derive(Debug, Clone)]
 struct Socket {

@@ -16,4 +16,4 @@ mod socket;
 pub(crate) use event::{Event, run_of};
 pub(crate) use feed::Feed;
 pub(crate) use handshake::{Sockets, open};
-pub(crate) use hub::{Hub, Uses};
+pub(crate) use hub::Hub;

@@ -12,11 +12,11 @@ use hyper::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::access::Person;
+use crate::access::{Audited, Person, audit};
 use crate::apps;
 use crate::ari::{Does, Refusal, encode};
 use crate::holdings::now;
-use crate::http::{Audited, audit, uuid};
+use crate::http::uuid;
 use crate::proxy::{Draft, Gateway, NODE, Reply, Task, Unread, failure};
 
 /// The largest answer.
@@ -62,10 +62,7 @@ type Wrong = (&'static str, &'static str);
 
 /// Carries out what a message asks for.
 pub(super) async fn answer(gateway: &Gateway, person: &Person, app: &str, text: &str) -> String {
-    let request: Request = match serde_json::from_str(text) {
-        Ok(request) => request,
-        Err(_) => Request::default(),
-    };
+    let request: Request = serde_json::from_str(text).unwrap_or_default();
     let since = Instant::now();
     let path = request.uri.split('?').next().unwrap_or_default().to_owned();
     let translated = translate(&request);
@@ -78,7 +75,7 @@ pub(super) async fn answer(gateway: &Gateway, person: &Person, app: &str, text: 
     audit(
         &gateway.config.log,
         &Audited {
-            id: if request.request_id.is_empty() { &path } else { &request.request_id },
+            id: &uuid(),
             user: Some(person.name()),
             peer: &"websocket",
             method: &method,

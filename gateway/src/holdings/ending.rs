@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::{Part, now};
 use crate::index::Kind;
@@ -92,27 +92,39 @@ impl Ending {
     }
 
     fn notice(&self, message_id: &str, told: &Told) -> Notice {
-        let mut data = json!({
-            "type": told.name, "timestamp": now(), "application": &*told.app,
-            "asterisk_id": self.eid, "synthetic": true,
-        });
+        let mut data = Map::new();
+        let mut put = |name: &str, value: Value| data.insert(name.to_owned(), value);
+        put("type", json!(told.name));
+        put("timestamp", json!(now()));
         if told.name == "ChannelDestroyed" {
-            data["cause"] = json!(CAUSE);
-            data["cause_txt"] = json!("Network out of order");
+            put("cause", json!(CAUSE));
+            put("cause_txt", json!("Network out of order"));
         }
-        let member = match told.kind {
-            Kind::Bridge => "bridge",
-            Kind::Playback => "playback",
-            _ => "channel",
-        };
-        let mut snapshot = serde_json::from_str(&told.snapshot).unwrap_or(json!({}));
+        let (member, mut snapshot) = (member(told.kind), told.object());
         if told.kind == Kind::Playback {
-            snapshot["state"] = json!("failed");
+            snapshot.insert("state".to_owned(), json!("failed"));
         }
-        data[member] = snapshot;
+        put(member, Value::Object(snapshot));
+        put("asterisk_id", json!(self.eid));
+        put("application", json!(&*told.app));
+        put("synthetic", json!(true));
         let body = json!({"name": told.name, "data": data, "application": &*told.app});
         let (name, app) = (told.name, Arc::clone(&told.app));
         Notice { name, app, message_id: message_id.to_owned(), body: body.to_string() }
+    }
+}
+
+impl Told {
+    fn object(&self) -> Map<String, Value> {
+        serde_json::from_str(&self.snapshot).unwrap_or_default()
+    }
+}
+
+fn member(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Bridge => "bridge",
+        Kind::Playback => "playback",
+        Kind::Channel | Kind::LiveRecording | Kind::StoredRecording => "channel",
     }
 }
 

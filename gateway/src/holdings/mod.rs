@@ -161,6 +161,11 @@ impl Holdings {
         all.endings.retain(|ending| !ending.is_over());
     }
 
+    /// Whether all of an end has been told.
+    pub(crate) fn is_told(&self, eid: &str, boot: &str) -> bool {
+        !self.all().endings.iter().any(|ending| ending.eid == eid && ending.boot == boot)
+    }
+
     /// How many things there are.
     pub(crate) fn count(&self) -> usize {
         self.all().nodes.values().map(|node| node.things.len()).sum()
@@ -185,7 +190,7 @@ impl All {
     ) -> usize {
         let things = things.into_iter().map(|((kind, id), held)| Thing {
             kind,
-            id: id.into(),
+            id,
             apps: held.apps,
             snapshot: held.snapshot,
         });

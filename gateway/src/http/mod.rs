@@ -3,13 +3,11 @@
 
 //! What clients meet: connections, requests, health, metrics.
 
-mod audit;
 mod identity;
 mod metrics;
 mod serve;
 mod service;
 
-pub(crate) use audit::{Audited, audit};
 pub(crate) use identity::uuid;
 pub(crate) use metrics::Metrics;
 pub(crate) use serve::serve;

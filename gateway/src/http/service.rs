@@ -16,9 +16,8 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::audit::{Audited, audit};
 use super::identity::{sane, uuid};
-use crate::access::{Credentials, Person, Verdict, judge};
+use crate::access::{Audited, Credentials, Person, Verdict, audit, judge};
 use crate::amqp::BrokerState;
 use crate::apps;
 use crate::ari::{BodyKind, Does, Params, Refusal};

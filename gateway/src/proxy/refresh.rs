@@ -24,7 +24,8 @@ use crate::node::{Member, Outgoing};
 struct Seen {
     /// Asterisk's start, which is another one for another process.
     boot: Option<String>,
-    was_up: bool,
+    /// What Consul said of it then.
+    state: Option<State>,
     has_been_read: bool,
 }
 
@@ -62,7 +63,7 @@ pub(crate) async fn refresh(
             seen.insert(member.node.slot, read);
         }
         for node in &fleet.nodes {
-            seen.entry(node.slot).or_default().was_up = node.state.is_up();
+            seen.entry(node.slot).or_default().state = Some(node.state);
         }
         if *consul.borrow_and_update() == crate::fleet::ConsulState::Answers {
             if !*ready.borrow() {
@@ -81,10 +82,11 @@ pub(crate) async fn refresh(
     }
 }
 
-/// A node that came, came back to life, or whose turn it is.
+/// A node that came, whose state has turned (it may have been started again), or whose turn it is.
 fn is_read_now(member: &Member, seen: &HashMap<Slot, Seen>, is_due: bool) -> bool {
     let seen = seen.get(&member.node.slot);
-    let came = !seen.is_some_and(|seen| seen.was_up && seen.has_been_read);
+    let state = Some(member.node.state);
+    let came = !seen.is_some_and(|seen| seen.state == state && seen.has_been_read);
     member.node.state.is_up() && (is_due || came)
         || is_due && member.node.state != State::Gone && !member.client.is_suspect()
 }
