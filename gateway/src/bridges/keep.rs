@@ -40,24 +40,9 @@ pub(crate) async fn keep(gateway: Arc<Gateway>, mut stopping: watch::Receiver<bo
     if !gateway.config.bridges.span {
         return;
     }
-    let looking = Keeper::default().keep(&gateway);
     tokio::select! {
-        ((), ()) = async { tokio::join!(offer(&gateway), looking) } => {}
+        () = Keeper::default().keep(&gateway) => {}
         _ = stopping.wait_for(|stops| *stops) => {}
-    }
-}
-
-/// Offers the application of trunk legs each time that Consul may have forgotten it.
-async fn offer(gateway: &Gateway) {
-    let mut membership = gateway.peers.membership();
-    loop {
-        if membership.borrow_and_update().is_some() {
-            // Should it fail, it is offered again when it is needed.
-            let _ = gateway.offer_app().await;
-        }
-        if membership.changed().await.is_err() {
-            return;
-        }
     }
 }
 

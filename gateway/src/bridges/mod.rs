@@ -15,6 +15,7 @@ mod join;
 mod keep;
 mod mend;
 mod node;
+mod passing;
 mod show;
 mod span;
 mod spans;
@@ -87,22 +88,12 @@ pub(crate) mod tests {
     use super::*;
     use crate::peers::Entry;
 
-    /// Of a gateway whose trunks are of the endpoint `gateway-trunk`.
-    pub(crate) fn bridges() -> Bridges {
-        let trunk_endpoint = "gateway-trunk".to_owned();
-        Bridges {
-            leg_names: format!("PJSIP/{trunk_endpoint}-"),
-            settings: config::Bridges { span: true, trunk_endpoint, trunk_timeout: FIRST_READ },
-            spans: watch::channel(Arc::default()).1,
-            turns: Turns::default(),
-        }
-    }
-
     /// One bridge, at home and on another node, whose trunk ends in the channel `far`.
     pub(crate) fn spans(id: &str, home: &str, part: &str, far: &str) -> Spans {
         let mut span = Span::at(home);
         span.parts.insert(part.into(), Trunk { far: Some(far.into()), ..Trunk::new() });
         let value = serde_json::to_vec(&span).unwrap();
-        Spans::of(&[Entry { key: format!("{FOLDER}{id}"), value, index: 1, session: None }])
+        let entry = Entry { key: format!("{FOLDER}{id}"), value, index: 1, session: None };
+        Spans::of(&[entry], &Spans::default(), std::time::Instant::now())
     }
 }

@@ -9,25 +9,18 @@ use std::time::Duration;
 use hyper::StatusCode;
 use tokio::time::{sleep, timeout};
 
+use super::HIDDEN_APP;
 use super::node::At;
 use super::span::Trunk;
 use super::trouble::Trouble;
-use crate::consul::Fault;
 use crate::proxy::Gateway;
 
 /// Between two looks at what takes some time.
 const LOOK: Duration = Duration::from_millis(25);
 /// What the application wants to hear of: next to nothing, for nobody listens.
 const APP_VALUE: &str = r#"{"events":{"allowed":[{"type":"ApplicationReplaced"}]}}"#;
-/// Where its key is.
-const APP_KEY: &str = "applications/_gateway";
 
 impl Gateway {
-    /// Puts the application of trunk legs into Consul, for all nodes to make it.
-    pub(super) async fn offer_app(&self) -> Result<(), Fault> {
-        self.peers.put_if(APP_KEY, APP_VALUE.as_bytes(), 0).await.map(drop)
-    }
-
     /// Makes the bridge at the part, and calls home. The channel at home.
     pub(super) async fn connect(
         &self,
@@ -99,11 +92,13 @@ impl Gateway {
         timeout(within, joining).await.unwrap_or_else(|_| Err(none()))
     }
 
+    /// The first that needs it puts it into Consul, for all nodes to make it.
     async fn wait_for_app(&self, node: At<'_>) -> Result<(), Trouble> {
         if node.legs().await?.is_some() {
             return Ok(());
         }
-        self.offer_app().await?;
+        let key = format!("{}{HIDDEN_APP}", self.config.events.app_prefix);
+        self.peers.put_if(&key, APP_VALUE.as_bytes(), 0).await?;
         let waiting = async {
             while node.legs().await?.is_none() {
                 sleep(LOOK).await;

@@ -12,6 +12,7 @@ use futures_util::future::join_all;
 use tokio::time::sleep;
 
 use crate::amqp::{self, BrokerState, Exchange, key};
+use crate::events::Event;
 use crate::holdings::{Ending, Notice};
 use crate::peers::Locking;
 use crate::proxy::Gateway;
@@ -64,7 +65,11 @@ async fn tell_one(gateway: &Gateway, exchange: &Exchange, ending: &Ending) -> Re
         come(gateway, ending).await;
     }
     let mut count = 0;
-    let notices = left(gateway, ending);
+    let (hidden, notices): (Vec<Notice>, Vec<Notice>) =
+        left(gateway, ending).into_iter().partition(|notice| is_hidden(gateway, eid, notice));
+    for notice in hidden {
+        gateway.holdings.told(&notice.message_id);
+    }
     for some in notices.chunks(AT_ONCE) {
         let sent = some.iter().map(|notice| exchange.publish(outgoing(eid, notice)));
         for (notice, is_sent) in some.iter().zip(join_all(sent).await) {
@@ -93,6 +98,20 @@ async fn come(gateway: &Gateway, ending: &Ending) {
         }
         sleep(AGAIN).await;
     }
+}
+
+/// Whether it is of a trunk, or of a bridge that lives on elsewhere.
+fn is_hidden(gateway: &Gateway, eid: &str, notice: &Notice) -> bool {
+    let incoming = amqp::Incoming {
+        name: notice.name.to_owned(),
+        application: notice.app.to_string(),
+        eid: eid.to_owned(),
+        message_id: notice.message_id.clone(),
+        is_synthetic: true,
+        body: notice.body.clone().into_bytes(),
+    };
+    let bridges = &gateway.bridges;
+    Event::read(&incoming).is_some_and(|event| bridges.hides_event(&bridges.spans(), &event, true))
 }
 
 /// What is not told yet.

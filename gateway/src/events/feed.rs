@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::hub::Hub;
 use super::learn::learn;
 use super::repeats::Repeats;
-use super::{Event, run_of, trunks};
+use super::{Event, run_of};
 use crate::amqp::Incoming;
 use crate::proxy::Gateway;
 
@@ -60,19 +60,21 @@ impl Feed {
             return count("repeated");
         }
         let Some(event) = Event::read(incoming) else { return count("unreadable") };
+        let spans = gateway.bridges.spans();
+        let is_hidden = gateway.bridges.hides_event(&spans, &event, incoming.is_synthetic);
         if incoming.is_synthetic {
             gateway.holdings.told(&incoming.message_id);
-        } else if let Some(fact) = event.fact() {
-            gateway.holdings.note(event.eid, event.app, fact);
         }
-        let spans = gateway.bridges.spans();
-        if trunks::is_hidden(&gateway.bridges, &spans, &event) {
+        if is_hidden {
             return count("hidden");
+        }
+        if let Some(fact) = event.fact().filter(|_| !incoming.is_synthetic) {
+            gateway.holdings.note(event.eid, event.app, fact);
         }
         if let Some(node) = gateway.roster.load().fleet.by_eid(event.eid) {
             learn(&gateway.index, &spans, node.slot, &event);
         }
-        let text = trunks::without_trunks(&spans, &event);
+        let text = gateway.bridges.passed_on(&spans, &event);
         let passed = self.hub.dispatch(&Event { text: &text, ..event });
         count("taken");
         gateway.metrics.note_event("passed_on", passed.sockets);

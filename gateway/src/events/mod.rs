@@ -12,7 +12,6 @@ mod repeats;
 mod rest;
 mod share;
 mod socket;
-mod trunks;
 
 pub(crate) use event::{Event, run_of};
 pub(crate) use feed::Feed;

@@ -13,8 +13,6 @@ mod watch;
 
 use std::sync::Arc;
 
-use tokio::sync::watch as changes;
-
 pub(crate) use kv::Entry;
 pub(crate) use lock::{Lock, Locking};
 
@@ -46,11 +44,6 @@ impl Peers {
     /// Ends the session, and with it all that it holds. For the end of the process.
     pub(crate) async fn close(&self) {
         self.session.close().await;
-    }
-
-    /// The session, while there is one. Another than before: Consul may have forgotten all.
-    pub(crate) fn membership(&self) -> changes::Receiver<Option<Arc<str>>> {
-        self.session.changes()
     }
 
     fn session(&self) -> Option<SessionId> {

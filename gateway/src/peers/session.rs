@@ -56,6 +56,7 @@ impl Session {
     }
 
     /// Changes of it.
+    #[cfg(test)]
     pub(super) fn changes(&self) -> watch::Receiver<Option<SessionId>> {
         self.id.clone()
     }
