@@ -104,7 +104,7 @@ impl View {
             slot,
             eid: listed.eid.clone(),
             origin: listed.origin,
-            sip_port: listed.sip_port,
+            service_port: listed.service_port,
             version: listed.version,
             weight: listed.weight,
             state: listed.state,
@@ -115,7 +115,7 @@ impl View {
                 changes.push(Change::Came(node.eid.clone(), node.state));
             }
             Some(before) => {
-                if before.origin != node.origin || before.sip_port != node.sip_port {
+                if before.origin != node.origin || before.service_port != node.service_port {
                     changes.push(Change::Moved(node.eid.clone()));
                 }
                 if before.state != node.state {
