@@ -285,6 +285,7 @@ fn it_is_no_relay() {
     let onward = format!("{way}Route: <sip:127.0.0.1:{};lr>\r\n", elsewhere.port());
     let node = format!("sip:127.0.0.1:{}", one.port());
     refused("BYE", &foreign, within, 404);
+    refused("BYE", &format!("{node};maddr=127.0.0.2"), &format!("{within}{way}"), 403);
     for method in ["BYE", "INVITE", "INFO", "MESSAGE"] {
         refused(method, &foreign, &format!("{within}{way}"), 403);
         refused(method, &node, &format!("{within}{onward}"), 403);

@@ -129,7 +129,7 @@ impl Roll {
             Transport::Tcp => ";transport=tcp",
             Transport::Tls => ";transport=tls",
         };
-        format!("sip:{open}{host}{close}:{}{transport}", node.sip_port)
+        format!("sip:{open}{host}{close}:{}{transport}", node.service_port)
     }
 
     /// Once each time it becomes so.
@@ -159,7 +159,7 @@ mod tests {
             slot,
             eid,
             origin,
-            sip_port: 5060,
+            service_port: 5060,
             trunk_port: 5060,
             version,
             weight,
@@ -226,7 +226,7 @@ mod tests {
     fn addresses_are_those_of_sip() {
         let mut six = Node::clone(&node("a", Passing, 1));
         "2001:db8::7".clone_into(&mut six.origin.host);
-        six.sip_port = 5062;
+        six.service_port = 5062;
         let fleet = Fleet { nodes: vec![Arc::new(six)] };
         let of = |transport| Roll::new(transport, "", MINUTE).see(&fleet).text.unwrap();
         assert!(of(Transport::Udp).contains("\n1 sip:[2001:db8::7]:5062 8 0 rweight=100\n"));

@@ -17,7 +17,7 @@ pub(super) struct Listed {
     pub key: (String, String),
     pub eid: String,
     pub origin: Origin,
-    pub sip_port: u16,
+    pub service_port: u16,
     pub trunk_port: u16,
     pub version: String,
     pub weight: u32,
@@ -114,7 +114,7 @@ fn listed(entry: Entry) -> Result<Listed, String> {
     if host.is_empty() || !host.chars().all(is_name) {
         return Err(format!("its address is {host:?}"));
     }
-    let sip_port = match u16::try_from(entry.service.port) {
+    let service_port = match u16::try_from(entry.service.port) {
         // It was registered without one.
         Ok(0) => 5060,
         Ok(port) => port,
@@ -123,7 +123,7 @@ fn listed(entry: Entry) -> Result<Listed, String> {
     // Phones may be to use another transport than nodes among each other.
     let trunk_port = match meta.remove("trunk_port") {
         Some(port) => port.parse().map_err(|_| format!("its trunk_port is {port:?}"))?,
-        None => sip_port,
+        None => service_port,
     };
     let weights = entry.service.weights.unwrap_or(Weights { passing: 1, warning: 1 });
     let weight = if state == State::Warning { weights.warning } else { weights.passing };
@@ -131,7 +131,7 @@ fn listed(entry: Entry) -> Result<Listed, String> {
         key: (entry.node.node, entry.service.id),
         eid,
         origin: Origin { is_https, host, port },
-        sip_port,
+        service_port,
         trunk_port,
         version: meta.remove("version").unwrap_or_default(),
         weight: u32::try_from(weight.clamp(0, 65535)).unwrap_or(1),
@@ -229,11 +229,11 @@ pub(super) mod tests {
         assert_eq!(with("/Service/Meta", meta).unwrap().trunk_port, 5070);
         assert_eq!(with("/Checks", json!([])).unwrap().trunk_port, 5060);
         assert_eq!(with("/Service/Weights", json!(null)).unwrap().weight, 1);
-        assert_eq!(one(service("a", 1, &[])).unwrap().sip_port, 5060);
+        assert_eq!(one(service("a", 1, &[])).unwrap().service_port, 5060);
         let with_port = |port: i64| {
             let mut service = service("a", 1, &[]);
             service["Service"]["Port"] = json!(port);
-            one(service).map(|listed| listed.sip_port)
+            one(service).map(|listed| listed.service_port)
         };
         assert_eq!(with_port(5070), Ok(5070));
         assert!(with_port(65536).is_err() && with_port(-1).is_err());

@@ -57,8 +57,8 @@ pub(crate) struct Node {
     pub eid: String,
     /// Where its ARI is.
     pub origin: Origin,
-    /// Where its SIP is, on the same host.
-    pub sip_port: u16,
+    /// What it is registered with: where calls go to, on the same host.
+    pub service_port: u16,
     /// Where the gateway has other nodes call it, on the same host.
     pub trunk_port: u16,
     /// Asterisk's version as its module told, may be empty.

@@ -104,7 +104,7 @@ impl View {
             slot,
             eid: listed.eid.clone(),
             origin: listed.origin,
-            sip_port: listed.sip_port,
+            service_port: listed.service_port,
             trunk_port: listed.trunk_port,
             version: listed.version,
             weight: listed.weight,
@@ -116,7 +116,7 @@ impl View {
                 changes.push(Change::Came(node.eid.clone(), node.state));
             }
             Some(before) => {
-                let ports = |node: &Node| (node.sip_port, node.trunk_port);
+                let ports = |node: &Node| (node.service_port, node.trunk_port);
                 if before.origin != node.origin || ports(before) != ports(&node) {
                     changes.push(Change::Moved(node.eid.clone()));
                 }

@@ -35,7 +35,7 @@ fn fleet(port: u16, state: State) -> Arc<Fleet> {
         slot: SLOT,
         eid: "a".into(),
         origin: Origin { is_https: false, host: "127.0.0.1".into(), port },
-        sip_port: 5060,
+        service_port: 5060,
         trunk_port: 5060,
         version: String::new(),
         weight: 1,

@@ -22,7 +22,7 @@ fn fleet(count: u32) -> Fleet {
             slot: Slot(number),
             eid: format!("node-{number}"),
             origin: Origin { is_https: false, host: "h".into(), port: 1 },
-            sip_port: 5060,
+            service_port: 5060,
             trunk_port: 5060,
             version: String::new(),
             weight: 1,
