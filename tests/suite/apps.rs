@@ -43,11 +43,17 @@ struct Stage {
 
 impl Stage {
     fn start() -> Self {
-        let (broker, consul) = (Broker::own(), Consul::start());
+        Self::with(Consul::start(), "")
+    }
+
+    /// With an agent of which the servers are to use this token.
+    fn with(consul: Consul, token: &str) -> Self {
+        let broker = Broker::own();
         let url = broker.named_tenant("apps").url();
+        let conf = quick(consul.port()).consul("token", token);
         // Two for each call, and the rig's own are just enough for 50.
         let rtp = ports::block(300);
-        let asterisk = node(Version::V22, &AmqpConf::new(&url).text(), &quick(consul.port()))
+        let asterisk = node(Version::V22, &AmqpConf::new(&url).text(), &conf)
             .extension("8000", &["Stasis(conf)", "Hangup()"])
             .extension("8001", &["Stasis(conf)", "Hangup()"])
             .extension("press", &["Answer()", "Wait(1)", "SendDTMF(2)", "Wait(600)"])
@@ -57,7 +63,7 @@ impl Stage {
         load_all(&asterisk);
         pair::wait_for_state(&asterisk, "connected");
         wait_status(&consul, asterisk.entity_id(), "passing");
-        let gateway = Gateway::start(consul.port(), &[]);
+        let gateway = Gateway::start(consul.port(), &[("consul", &format!("token = \"{token}\""))]);
         let folder = Folder::new("apps");
         Self { gateway, asterisk, consul, broker, url, folder }
     }
@@ -277,11 +283,21 @@ fn a_copy_that_is_killed_leaves_its_calls_to_the_other() {
     stage.asterisk.assert_alive();
 }
 
+/// The policy as `docs/apps.md` has it.
+fn documented() -> &'static str {
+    let documentation = include_str!("../../docs/apps.md");
+    let (_, after) = documentation.split_once("```hcl\n").expect("a block of HCL in the docs");
+    after.split_once("```").expect("the block's end").0
+}
+
 fn the_announcement_is_played_and_calls_a_person() {
-    let stage = Stage::start();
+    let consul = Consul::builder().default_deny().start();
+    let all = consul.management_token().to_owned();
+    let stage = Stage::with(consul, &all);
     // Of one Asterisk, without the gateway.
     let ari = stage.asterisk.ari();
-    // And with no more rights at the broker than the documentation says it needs.
+    // And with no more rights than the documentation says it needs.
+    let token = stage.consul.policy_token(documented());
     let own = r"^app\.announcement(\..*)?$";
     let rights = json!({"configure": own, "write": own, "read": format!("{own}|^asterisk$")});
     let user = json!({"password": "app-password", "tags": ""});
@@ -289,6 +305,7 @@ fn the_announcement_is_played_and_calls_a_person() {
     stage.broker.api("PUT", "/permissions/apps/app", Some(&rights)).ok();
     let port = stage.broker.port().to_string();
     let more = [
+        ("CONSUL_TOKEN", token.as_str()),
         ("AMQP_URL", ""),
         ("AMQP_PORT", port.as_str()),
         ("AMQP_VHOST", "apps"),
@@ -300,6 +317,7 @@ fn the_announcement_is_played_and_calls_a_person() {
     wait_app(&stage.consul, &stage.asterisk, "announcement");
 
     let arguments = "app=announcement&appArgs=tone%3Aring,Local/stay@default";
+    assert_eq!(app.health()["consul"], "connected");
     let caller = format!("/channels?endpoint=Local/stay@default&{arguments}");
     let first = text(&ari.post(&caller).ok()["id"]);
     eventually("the announcement", PATIENCE, || match ari.get(&format!("/playbacks/{first}-1")) {
@@ -338,5 +356,7 @@ fn the_announcement_is_played_and_calls_a_person() {
     app.wait_health("to have no calls", |told| told["calls"] == 0);
     assert!(app.terminate().success(), "{}", app.log());
     assert!(!app.log().contains("Traceback"), "{}", app.log());
+    // Nothing that it asked for was refused.
+    assert!(!app.log().contains("403"), "{}", app.log());
     stage.asterisk.assert_alive();
 }
