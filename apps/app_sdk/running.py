@@ -130,7 +130,8 @@ class Running:
     async def _gain(self, partition: Partition, ready: asyncio.Event) -> None:
         try:
             before = await asyncio.wait_for(self._consul.claim(partition.number), CLAIM)
-        except (ConsulError, asyncio.TimeoutError):
+        except (ConsulError, asyncio.TimeoutError) as error:
+            log.info("partition %d: who had it is not known: %s", partition.number, error)
             before = None
         try:
             if before not in (None, self._app.copy_id):
