@@ -59,7 +59,7 @@ impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.reads_snapshots {
             true => "written directly, and compared with Asterisk's",
-            false => "of channels by Asterisk, whose version this was not built for",
+            false => "of channels by Asterisk, whose structures this build does not know",
         })?;
         match self.off.is_empty() {
             true => Ok(()),
