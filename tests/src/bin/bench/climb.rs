@@ -10,6 +10,7 @@ use crate::load::Load;
 use crate::measure::Place;
 use crate::mode::Mode;
 use crate::node::Node;
+use crate::rounds;
 use crate::sample::{Part, Sample};
 use crate::sink::Sink;
 
@@ -30,7 +31,7 @@ const PACE: f64 = 1.04;
 /// Every mode in turn, against the sink; then the cost of the same rates without a module; in the last
 /// round, those that are compared against RabbitMQ too.
 pub(crate) fn round(bench: &mut Bench<'_>, round: u32) {
-    let modes = || super::rounds::in_turn(round).filter(|mode| *mode != Mode::Nobody);
+    let modes = || rounds::in_turn(round).filter(|mode| *mode != Mode::Nobody);
     let sink = Sink::open();
     let mut rates = Vec::new();
     for mode in modes() {
@@ -69,12 +70,11 @@ fn climb(
     place: &dyn Fn(u32) -> Place,
 ) -> Sample {
     let part = place(0);
-    let (mut rate, step) = match bench.last_highest(part.part, part.mode) {
+    let (mut rate, mut step) = match bench.last_highest(part.part, part.mode) {
         Some(last) => (f64::from(last) * LOWER, NARROW),
         None => (START, WIDE),
     };
     let mut highest: Option<Sample> = None;
-    let mut descends = false;
     loop {
         // Once more: a hiccup of the machine is no limit of the publisher's.
         let load = Load::even(rate.round() as u32, bench.plan.hold);
@@ -83,15 +83,15 @@ fn climb(
             is_kept_up.then_some(sample)
         });
         match (held, highest.take()) {
-            (Some(sample), _) if descends => return sample,
             (Some(sample), _) => {
                 highest = Some(sample);
                 rate *= step;
             }
             (None, Some(highest)) => return highest,
+            // It began too high.
             (None, None) => {
-                descends = true;
-                rate /= step;
+                rate /= WIDE;
+                step = NARROW;
             }
         }
         assert!(rate > LEAST, "events pile up at any rate: {}", node.asterisk.log());

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rig::eventually;
 
 use crate::address::Address;
-use crate::core;
+use crate::cores;
 use crate::wire::{self, Arguments, Frame, Reader};
 
 /// What the generator's events have before their time stamp.
@@ -55,7 +55,7 @@ impl Listener {
         let shared = Arc::<Shared>::default();
         let state = Arc::clone(&shared);
         let thread = thread::spawn(move || {
-            core::keep_to_last();
+            cores::keep_to_last();
             if let Err(error) = listen(&mut reader, &state) {
                 let mut failed = state.failed.lock().unwrap_or_else(PoisonError::into_inner);
                 *failed = Some(error.to_string());

@@ -7,7 +7,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::core;
+use crate::cores;
 
 pub(crate) struct Machine {
     processor: String,
@@ -33,7 +33,7 @@ impl Machine {
         let load = read("/proc/loadavg");
         Self {
             processor: value(&processors, "model name").unwrap_or_default(),
-            cores: core::count(),
+            cores: cores::count(),
             memory_gib: kilobytes.unwrap_or_default() / 1024.0 / 1024.0,
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             is_virtual: flags.split_whitespace().any(|flag| flag == "hypervisor"),

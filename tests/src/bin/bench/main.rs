@@ -10,7 +10,7 @@ mod bars;
 mod bench;
 mod calls;
 mod climb;
-mod core;
+mod cores;
 mod kit;
 mod listener;
 mod load;

@@ -37,10 +37,10 @@ impl Mode {
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Nobody => "no module",
-            Self::Synchronous => "C module, no confirms",
+            Self::Synchronous => "C module",
             Self::Confirms => "ours, confirms",
             Self::NoConfirms => "ours, no confirms",
-            Self::Spool => "ours, confirms, spool",
+            Self::Spool => "ours, spool",
         }
     }
 }

@@ -66,20 +66,20 @@ impl Node {
     /// while.
     pub(crate) fn grow_to_apps(&self, apps: u32) {
         self.make_channels(apps);
-        let publisher = match self.mode {
-            Mode::Nobody => "bench",
-            Mode::Synchronous => "synchronous",
+        let register = match self.mode {
+            Mode::Nobody => Some("bench apps"),
+            Mode::Synchronous => Some("synchronous apps"),
             Mode::Confirms | Mode::NoConfirms | Mode::Spool => {
                 let ari = self.asterisk.ari();
                 for app in 0..apps {
                     // One that is there stays.
                     ari.post(&format!("/amqp/bench-{app}")).ok();
                 }
-                ""
+                None
             }
         };
-        if !publisher.is_empty() {
-            self.order_within(&format!("{publisher} apps {apps}"), "apps", APPS);
+        if let Some(register) = register {
+            self.order_within(&format!("{register} {apps}"), "apps", APPS);
         }
         self.order_within("bench subscribe", "subscribed", APPS);
     }

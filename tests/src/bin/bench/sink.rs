@@ -14,7 +14,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::address::Address;
-use crate::core;
+use crate::cores;
 use crate::wire::{self, Arguments, Frame, Method, Reader};
 
 /// How often it looks whether it is to end.
@@ -49,7 +49,7 @@ impl Sink {
         let shared = Arc::<Shared>::default();
         let state = Arc::clone(&shared);
         let thread = thread::spawn(move || {
-            core::keep_to_last();
+            cores::keep_to_last();
             let mut publishers = Vec::new();
             for stream in listener.incoming().flatten() {
                 if state.ends.load(Ordering::Acquire) {

@@ -38,11 +38,11 @@ impl Spread {
     }
 }
 
-/// 13.9 (13.1–15.0), with so many digits as the format asks for, or one.
+/// 13.9 (13.1–15.0), with as many digits as the format asks for, or one; large figures with none.
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { median, min, max, .. } = self;
-        let digits = f.precision().unwrap_or(1);
+        let digits = if *max < 1000.0 { f.precision().unwrap_or(1) } else { 0 };
         write!(f, "{median:.digits$} ({min:.digits$}–{max:.digits$})")
     }
 }

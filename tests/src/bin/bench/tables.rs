@@ -99,7 +99,7 @@ fn calls(text: &mut String, results: &Results) {
 }
 
 fn head(text: &mut String, title: &str, modes: &[Mode]) {
-    let columns: String = modes.iter().map(|mode| format!("{:>26}", mode.title())).collect();
+    let columns: String = modes.iter().map(|mode| format!("{:>22}", mode.title())).collect();
     line(text, &format!("\n{title:<40}{columns}"));
 }
 
@@ -116,7 +116,7 @@ fn row(
         Some(spread) => format!("{spread:.digits$}"),
         None => "-".to_owned(),
     };
-    let cells: String = modes.iter().map(|mode| format!("{:>26}", cell(mode))).collect();
+    let cells: String = modes.iter().map(|mode| format!("{:>22}", cell(mode))).collect();
     line(text, &format!("  {name:<38}{cells}"));
 }
 
