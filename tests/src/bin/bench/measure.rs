@@ -47,7 +47,8 @@ impl Place {
 pub(crate) fn measure(node: &Node, listener: &Listener, load: &Load, place: Place) -> Sample {
     let (stamped, messages) = (listener.stamped(), listener.messages());
     drop(listener.take_latencies());
-    let before = node.cpu_at_rest();
+    // It is at rest: after its start, or the load before.
+    let before = node.cpu();
     node.publish(load);
     if place.mode != Mode::Nobody {
         listener.wait_stamped(stamped + u64::from(load.events), DELIVERY);

@@ -27,7 +27,7 @@ const CHANNELS: u32 = 8;
 
 /// At rest it uses less than this share of a core, while it is looked at so often.
 const IDLE: f64 = 0.04;
-const LOOK: Duration = Duration::from_millis(150);
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Until many applications are there.
 const APPS: Duration = seconds(300);
@@ -157,7 +157,8 @@ impl Node {
         })
     }
 
-    fn cpu(&self) -> f64 {
+    /// The processor time that Asterisk has used so far, in microseconds.
+    pub(crate) fn cpu(&self) -> f64 {
         self.order("bench cpu", "nanoseconds") / 1000.0
     }
 

@@ -10,8 +10,10 @@ pub(crate) struct Plan {
     pub(crate) name: &'static str,
     /// It ends within this on the two cores it is made for.
     pub(crate) limit: Duration,
-    /// In which the modes are compared: bursts, rates, the highest rate.
+    /// In which the modes are compared.
     pub(crate) rounds: u32,
+    /// The last so many of them look for the highest rate too.
+    pub(crate) climbs: u32,
     pub(crate) bursts: Duration,
     /// Events a second, for so long.
     pub(crate) rates: &'static [(u32, Duration)],
@@ -39,6 +41,7 @@ pub(crate) const FULL: Plan = Plan {
     name: "bench",
     limit: Duration::from_secs(20 * 60),
     rounds: 5,
+    climbs: 5,
     bursts: millis(4000),
     rates: &[(100, millis(3000)), (1000, millis(3000)), (10_000, millis(2000))],
     hold: millis(2000),
@@ -56,9 +59,10 @@ pub(crate) const QUICK: Plan = Plan {
     name: "bench-quick",
     limit: Duration::from_secs(4 * 60),
     rounds: 2,
-    bursts: millis(2000),
-    rates: &[(100, millis(1500)), (1000, millis(1500)), (10_000, millis(1000))],
-    hold: millis(1200),
+    climbs: 1,
+    bursts: millis(1500),
+    rates: &[(100, millis(1500)), (1000, millis(1000)), (10_000, millis(1000))],
+    hold: millis(1000),
     sweeps: 1,
     more_rates: &[],
     sizes: &[500, 4000, 16_000],
