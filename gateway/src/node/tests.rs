@@ -118,7 +118,7 @@ async fn who_is_not_there_got_nothing_and_is_suspect() {
     let client = client(port, "");
     assert!(!client.is_suspect());
     let error = client.send(&request(Method::POST)).await.unwrap_err();
-    assert!(matches!(error, NodeError::Unreachable(_)) && !error.may_have_happened());
+    assert!(matches!(error, NodeError::Refused) && !error.may_have_happened());
     assert!(client.is_suspect());
 }
 
