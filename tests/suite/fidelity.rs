@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 
 use rig::c_module::compile;
 use rig::folder::Folder;
-use rig::{Ari, AriEvents, Asterisk, Builder, Message, Version, eventually, seconds};
+use rig::{Ari, AriEvents, Asterisk, Builder, Consumer, Message, Version, eventually, seconds};
 use serde_json::{Value, json};
 
-use crate::clients::{Clients, call_into, messages_until, text, with_calls};
+use crate::clients::{Clients, call_into, text, with_calls};
 use crate::pair::{AmqpConf, Pair, counter};
 use crate::traffic::count_fast;
 
@@ -58,7 +58,7 @@ fn every_event_is_asterisks_own_text(version: Version) {
     let witness = Witness::start(asterisk);
     let clients = Clients::start(asterisk);
     let begin = clients.mark();
-    drop((messages_until(&channels, &begin), messages_until(&app, &begin)));
+    drop((published_until(&channels, &begin), published_until(&app, &begin)));
     witness.until(&begin);
     let before = Counted::of(asterisk);
 
@@ -72,7 +72,7 @@ fn every_event_is_asterisks_own_text(version: Version) {
     count_fast(asterisk, BURST).finish(seconds(60));
 
     let end = clients.mark();
-    let (of_channels, of_app) = (messages_until(&channels, &end), messages_until(&app, &end));
+    let (of_channels, of_app) = (published_until(&channels, &end), published_until(&app, &end));
     let told = witness.until(&end);
     let is_of_channels = |kind: &str| OF_CHANNELS.iter().any(|(name, _)| *name == kind);
     assert_told("channels", &of_channels, &told, is_of_channels);
@@ -140,7 +140,7 @@ impl Witness {
     #[track_caller]
     fn hears(&self, text: &str) {
         loop {
-            let event = self.socket.next_text(seconds(15));
+            let event = self.socket.next_text(seconds(30));
             let is_it = event.contains(text);
             self.heard.borrow_mut().push(event);
             if is_it {
@@ -152,11 +152,27 @@ impl Witness {
     /// What it has been told since it was asked last, up to the mark, each bare.
     #[track_caller]
     fn until(&self, mark: &str) -> Vec<String> {
-        self.hears(&format!("\"variable\":\"MARK\",\"value\":\"{mark}\""));
+        self.hears(&telling(mark));
         let mut heard = self.heard.take();
         heard.pop();
         heard.iter().map(|event| bare(event, &self.entity_id, Self::APP)).collect()
     }
+}
+
+/// What stands in the event that is a mark.
+fn telling(mark: &str) -> String {
+    format!("\"variable\":\"MARK\",\"value\":\"{mark}\"")
+}
+
+/// What came to a consumer since it was asked last, up to the mark. There is much of it, and the
+/// machine may be busy.
+#[track_caller]
+fn published_until(consumer: &Consumer, mark: &str) -> Vec<Message> {
+    let wanted = telling(mark);
+    let is_mark = |message: &Message| String::from_utf8_lossy(&message.body).contains(&wanted);
+    let mut messages = consumer.drain_until(mark, seconds(90), is_mark);
+    messages.pop();
+    messages
 }
 
 /// An event without what is added for its receiver.
@@ -360,7 +376,11 @@ fn all_that_an_application_can_do(asterisk: &Asterisk, witness: &Witness) {
 
     let called = ari.post("/channels/create?endpoint=Local/wait@default&app=Demo").ok();
     let called = text(&called["id"]);
-    assert_eq!(ari.post(&format!("/channels/{called}/dial?caller={channel}")).status, 204);
+    eventually("the channel to dial", seconds(10), || {
+        // Refused until it is in the application.
+        let reply = ari.post(&format!("/channels/{called}/dial?caller={channel}"));
+        if reply.status == 204 { Ok(()) } else { Err(reply.body) }
+    });
     witness.hears("\"dialstatus\":\"ANSWER\"");
     for ended in [&called, &channel] {
         assert_eq!(ari.delete(&format!("/channels/{ended}?reason=busy")).status, 204);
