@@ -97,9 +97,7 @@ fn site(broker: &Broker, consul_token: &str) -> Folder {
 /// A node with all files of `deploy/asterisk`.
 fn node(consul: &Consul, broker: &Broker, site: &Folder, sip: u16, https: u16) -> Asterisk {
     let folder = site.path().display().to_string();
-    let host = fs::read_to_string("/proc/sys/kernel/hostname").expect("a host name");
-    let hosts = format!("127.0.0.1 localhost {} A.ROOT-SERVERS.NET\n", host.trim());
-    let mut builder = Asterisk::builder(Version::V22).share(site.path()).hosts(&hosts);
+    let mut builder = Asterisk::builder(Version::V22).share(site.path());
     for module in [AMQP, CONSUL, DISCOVERY, APPS] {
         builder = builder.installed_module(module);
     }

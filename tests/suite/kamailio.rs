@@ -24,11 +24,7 @@ const SOME: Duration = seconds(20);
 
 /// A node that is registered with its SIP port and a weight.
 fn listed_node(consul: &Consul, weight: u32) -> Asterisk {
-    // Asterisk asks for the name of its machine, and for this other one, at each call; a name server
-    // that is slow would make the node slow.
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("a host name");
-    let hosts = format!("127.0.0.1 localhost {} A.ROOT-SERVERS.NET\n", host.trim());
-    let asterisk = node(Version::V22, "", &quick(consul.port())).hosts(&hosts).start();
+    let asterisk = node(Version::V22, "", &quick(consul.port())).start();
     let conf = quick(consul.port())
         .discovery("discovery_port", &asterisk.sip_port().to_string())
         .discovery("weight_passing", &weight.to_string());

@@ -41,11 +41,18 @@ pub struct Builder {
     shared: Vec<PathBuf>,
 }
 
+/// `/etc/hosts` of a node, with these lines. Asterisk asks for the name of its machine, and for that of
+/// a root server, at each SIP call: where no name server answers, that would be seconds.
+pub fn hosts_with(lines: &str) -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("127.0.0.1 localhost {} a.root-servers.net\n{lines}", name.trim())
+}
+
 impl Builder {
     pub(super) fn new(version: Version) -> Self {
         static NEXT: AtomicU16 = AtomicU16::new(1);
         let [high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-        Self {
+        let builder = Self {
             version,
             entity_id: format!("02:00:00:00:{high:02x}:{low:02x}"),
             files: BTreeMap::new(),
@@ -59,7 +66,8 @@ impl Builder {
             environment: Vec::new(),
             valgrind: false,
             shared: Vec::new(),
-        }
+        };
+        builder.hosts("")
     }
 
     /// A configuration file, in the place of the rig's own if that has one of this name.
@@ -161,9 +169,9 @@ impl Builder {
         self.conf("resolv.conf", format!("nameserver {address}\noptions timeout:2 attempts:1\n"))
     }
 
-    /// These lines as `/etc/hosts`: names that no server is asked for.
+    /// These lines in `/etc/hosts`, beside the node's own: names that no server is asked for.
     pub fn hosts(self, lines: &str) -> Self {
-        self.conf("hosts", lines)
+        self.conf("hosts", hosts_with(lines))
     }
 
     /// Sets a variable of its environment.

@@ -15,7 +15,7 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use builder::Builder;
+pub use builder::{Builder, hosts_with};
 
 use crate::folder::Folder;
 use crate::process::{Process, Signal, tail};

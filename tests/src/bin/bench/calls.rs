@@ -3,7 +3,6 @@
 
 //! Real calls: SIPp calls an extension that answers, sets variables and hangs up.
 
-use std::fs;
 
 use rig::{Call, seconds};
 
@@ -27,15 +26,12 @@ pub(crate) fn run(bench: &mut Bench<'_>) {
         .chain(lines)
         .chain(["Wait(0.5)", "Hangup()"].map(str::to_owned))
         .collect();
-    // PJSIP asks for these in each call, and waits for the answer where there is no name server.
-    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let hosts = format!("127.0.0.1 localhost a.root-servers.net {name}");
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     for round in 0..bench.plan.sweeps {
         for mode in MODES {
             bench.say(&format!("{} SIP calls: {}", bench.plan.calls, mode.title()));
             let node = Node::furnished(bench.kit, mode, &bench.address, false, |builder| {
-                builder.extension("call", &lines).hosts(&hosts)
+                builder.extension("call", &lines)
             });
             let calls = |count| {
                 let call = Call::several(&node.asterisk, "call", seconds(20), count, RATE);

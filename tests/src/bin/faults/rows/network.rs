@@ -3,6 +3,7 @@
 
 //! What networks do to a connection.
 
+use rig::asterisk::hosts_with;
 use rig::{Builder, Network, Towards, eventually, seconds};
 
 use crate::fault::{Fault, Sees, Stand};
@@ -149,17 +150,15 @@ pub(super) const FAULTS: [Fault; 15] = [
             conf.connection("url", &url.replace(&port, &format!(":{}/", stage.proxy.port())))
         },
         furnish: |builder, _| {
-            builder
-                .hosts(&format!("127.0.0.1 localhost {NAME}\n"))
-                .name_server(std::net::Ipv4Addr::LOCALHOST)
+            builder.hosts(&format!("127.0.0.1 {NAME}\n")).name_server(std::net::Ipv4Addr::LOCALHOST)
         },
         inject: |scene| {
-            scene.asterisk.write_conf("hosts", "127.0.0.1 localhost\n");
+            scene.asterisk.write_conf("hosts", &hosts_with(""));
             scene.proxy().cut();
         },
         sees: Sees::Words(&["unreachable"]),
         heal: |scene| {
-            scene.asterisk.write_conf("hosts", &format!("127.0.0.1 localhost {NAME}\n"));
+            scene.asterisk.write_conf("hosts", &hosts_with(&format!("127.0.0.1 {NAME}\n")));
         },
         ..COMMON
     },
