@@ -3,7 +3,6 @@
 
 //! Real calls: SIPp calls an extension that answers, sets variables and hangs up.
 
-
 use rig::{Call, seconds};
 
 use crate::bench::Bench;
