@@ -23,6 +23,8 @@ ENDED = 20_000
 FOUND = "constellation.found"
 #: What a channel may publish before it is in the application.
 BEFORE_START = {"ChannelCreated", "ChannelVarset", "ChannelDialplan", "Dial"}
+#: What a channel may publish when it has left the application already.
+AT_THE_END = {"ChannelDestroyed", "ChannelHangupRequest"}
 
 #: Events of a call with a handler of their own: its name, and what it is given of them.
 OWN: dict[str, tuple[str, str | None]] = {
@@ -131,12 +133,21 @@ class Calls:
             return next(calls, None)
         if event.type in ("StasisStart", FOUND):
             return self._new(event.asterisk_id, call_id, event.data.get("channel") or {})
-        if event.type == "StasisEnd" and f"{event.asterisk_id}/{call_id}" not in self._ended:
-            # It ended before this copy had looked which calls there are.
+        if self._is_anothers(event, call_id):
+            # It began at a copy that is gone, before this one could look which calls there are.
             context = self._new(event.asterisk_id, call_id, event.data.get("channel") or {})
             context.taken_over = True
             return context
         return None
+
+    def _is_anothers(self, event: Event, call_id: str) -> bool:
+        """Whether an event of a call that is not here shows that the call is this app's."""
+        if f"{event.asterisk_id}/{call_id}" in self._ended:
+            return False
+        if event.type == "StasisEnd":
+            return True
+        shows = isinstance(event.data.get("channel"), Mapping) and event.type not in AT_THE_END
+        return shows and self._begins(event)
 
     def _new(self, asterisk_id: str, call_id: str, channel: Mapping[str, Any]) -> Context:
         context = Context(call_id, asterisk_id, channel)

@@ -162,6 +162,19 @@ async def test_a_call_of_another_copy_is_taken_over_by_its_next_event():
     assert context.args == ["x"]
 
 
+async def test_a_call_of_another_copy_is_taken_over_also_if_nobody_could_be_asked_for_it():
+    told, _ = await play(
+        event("ChannelVarset", on=channel()),
+        event("ChannelStateChange", on=channel(state="Up")),
+        event("ChannelDtmfReceived", on=channel(state="Up"), digit="5"),
+        event("StasisEnd", on=channel(state="Up")),
+        # What comes of it behind its end is no other call.
+        event("ChannelDtmfReceived", on=channel(state="Up"), digit="6"),
+        event("ChannelDestroyed", on=channel("1.2", state="Up")),
+    )
+    assert told.names == ["on_takeover", "on_up", "on_dtmf", "on_end"]
+
+
 async def test_a_call_that_was_found_first_and_then_begins_is_new():
     told, _ = await play(
         event("StasisStart", on=channel(), args=[]),
@@ -193,7 +206,7 @@ async def test_a_beginning_that_was_lost_is_made_up_for_once():
 async def test_events_of_no_call_and_of_unknown_ones():
     told, _ = await play(
         event("BridgeDestroyed", bridge={"id": "b"}),
-        event("ChannelHold", on=channel("9.9")),
+        event("ChannelHold", on=channel("9.9", app="other")),
         event("Dial", peer=channel("9.9~a")),
     )
     assert told.names == ["on_event"]
