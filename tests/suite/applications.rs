@@ -245,6 +245,7 @@ fn assert_described(value: &Value, models: &Value, model: &str) {
             "string" => assert!(member.is_string(), "{name}: {member}"),
             "int" => assert!(member.is_u64(), "{name}: {member}"),
             "double" => assert!(member.is_f64(), "{name}: {member}"),
+            "boolean" => assert!(member.is_boolean(), "{name}: {member}"),
             "object" => assert!(member.is_object(), "{name}: {member}"),
             "List[string]" => {
                 assert!(member.as_array().is_some_and(|list| list.iter().all(Value::is_string)))

@@ -10,7 +10,7 @@ use rig::{Asterisk, Call, eventually, seconds};
 use crate::fault::{Balance, Fault, Sees};
 use crate::host::{self, Base};
 use crate::load::{Burst, Load, Phones, hang_up, p99};
-use crate::module::{Status, has_spool, wait_counter};
+use crate::module::{Status, wait_counter};
 use crate::scene::Scene;
 
 /// Until the connection shows a fault: two heartbeats and a handshake that gets no answer.
@@ -71,10 +71,6 @@ pub(crate) fn run(fault: &Fault, scene: &Scene<'_>, quiet: Option<Quiet>) -> Acc
     let quiet = quiet.filter(|_| fault.timed_calls);
     let asterisk = &scene.asterisk;
     let mut account = Account::default();
-    if fault.spool && !has_spool(asterisk) {
-        account.broken.push("this module has no spool (no command 'amqp spool show')".to_owned());
-        return account;
-    }
     if fault.begins_connected {
         warm_up(fault, scene);
     } else {

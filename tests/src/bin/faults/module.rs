@@ -99,8 +99,3 @@ pub(crate) fn wait_counter(asterisk: &Asterisk, name: &str, least: u64, within: 
         if value >= least { Ok(()) } else { Err(value.to_string()) }
     });
 }
-
-/// Whether this module can keep events on disk.
-pub(crate) fn has_spool(asterisk: &Asterisk) -> bool {
-    !asterisk.cli("core show help amqp spool show").contains("No such command")
-}
