@@ -4,6 +4,8 @@
 //! Consul's agent, asked over HTTP.
 
 mod agent;
+// The rules are Consul's, whoever asks.
+#[path = "../../../res_consul/src/watch/cursor.rs"]
 mod cursor;
 mod path;
 mod retry;

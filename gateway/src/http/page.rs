@@ -60,7 +60,7 @@ pub(super) fn page(path: &str, gateway: &Gateway) -> Reply {
     let mut reply = match path {
         "/page.css" => text(ok, "text/css", include_str!("page/page.css")),
         "/page.js" => text(ok, "text/javascript", include_str!("page/page.js")),
-        "/status.json" => match serde_json::to_vec(&status(gateway)) {
+        "/status.json" => match status(gateway) {
             Ok(body) => text(ok, "application/json", body),
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", error.to_string()),
         },
@@ -73,7 +73,8 @@ pub(super) fn page(path: &str, gateway: &Gateway) -> Reply {
     reply
 }
 
-fn status(gateway: &Gateway) -> impl Serialize {
+/// As JSON.
+fn status(gateway: &Gateway) -> serde_json::Result<Vec<u8>> {
     let fleet = gateway.watch.fleet.borrow().clone();
     let index = &gateway.index;
     let nodes = fleet.nodes.iter().map(|node| {
@@ -98,7 +99,7 @@ fn status(gateway: &Gateway) -> impl Serialize {
         ConsulState::Fails(reason) => reason.to_string(),
         _ => "has not answered yet".to_owned(),
     };
-    let status = Status {
+    serde_json::to_vec(&Status {
         uptime_ms: gateway.began.elapsed().as_millis(),
         consul,
         channels: index.count(Kind::Channel),
@@ -109,6 +110,5 @@ fn status(gateway: &Gateway) -> impl Serialize {
         events: gateway.exchange.as_ref().map(|_| gateway.metrics.taken()),
         nodes: nodes.collect(),
         applications,
-    };
-    serde_json::to_value(status).unwrap_or_default()
+    })
 }

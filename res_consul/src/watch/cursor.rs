@@ -59,6 +59,9 @@ mod tests {
             cursor.advance(Some(header), true);
             assert_eq!(cursor, Cursor(after), "{header}, early");
         }
+        let mut cursor = Cursor::default();
+        cursor.advance(Some("7"), true);
+        assert_eq!(cursor, Cursor(7), "the first answer is always early");
         assert_eq!(Cursor::default().index(), None);
         assert_eq!(Cursor(1).index(), Some(1));
     }
