@@ -43,6 +43,9 @@ use crate::loss::Reason;
 use crate::spool::Lost;
 use room::{After, Room};
 
+/// Events that are settled under one lock, for which a push may have to wait.
+const SETTLED_AT_ONCE: usize = 64;
+
 /// How much a push may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Reserve {
@@ -131,9 +134,13 @@ impl Outbox {
         self.with_room(|room, _| room.lease(worker, max_events, max_bytes, into))
     }
 
-    /// A leased event is delivered, or as good as. Ignored for one that `worker` does not have.
-    pub(crate) fn settle(&self, worker: u64, event: &Event) {
-        self.with_room(|room, after| room.settle(worker, event, after));
+    /// Leased events are delivered, or as good as. Ignored for one that `worker` does not have.
+    pub(crate) fn settle(&self, worker: u64, events: &[Arc<Event>]) {
+        for some in events.chunks(SETTLED_AT_ONCE) {
+            self.with_room(|room, after| {
+                some.iter().for_each(|event| room.settle(worker, event, after));
+            });
+        }
     }
 
     /// A leased event can never be delivered: counted as dropped, and told of.

@@ -65,9 +65,7 @@ impl Bench {
     }
 
     fn settle(&self, worker: u64, events: &[Arc<Event>]) {
-        for event in events {
-            self.outbox.settle(worker, event);
-        }
+        self.outbox.settle(worker, events);
     }
 
     fn value(&self, name: &str) -> u64 {
@@ -514,7 +512,7 @@ impl Model {
             return;
         };
         let event = self.held.remove(&number).unwrap();
-        self.bench.outbox.settle(self.worker, &event);
+        self.bench.outbox.settle(self.worker, std::slice::from_ref(&event));
         assert!(self.settled.insert(number), "{number} was delivered twice");
         if let Some((first, last, count, _)) = told(&event) {
             self.reports.push((first, last, count));
@@ -644,7 +642,7 @@ fn consume(outbox: &Outbox, worker: u64, permit: &Permit, until: u64, give_back:
         let rest = leased.split_off(keep);
         for event in leased {
             seen.push(event.sequence);
-            outbox.settle(worker, &event);
+            outbox.settle(worker, std::slice::from_ref(&event));
         }
         outbox.give_back(worker, rest);
     }

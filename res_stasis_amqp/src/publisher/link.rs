@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::dial::Socket;
 use super::failure::{Trouble, is_echo};
+use super::gate::Gate;
 use super::roots::Roots;
 use super::threads::Trace;
 
@@ -46,6 +47,8 @@ pub(super) struct Link {
     pub(super) errands: JoinSet<()>,
     pub(super) events: Pin<Box<dyn Stream<Item = Event> + Send>>,
     pub(super) socket: Socket,
+    /// Before lapin's thread.
+    pub(super) gate: Gate,
     pub(super) thread: Trace,
 }
 

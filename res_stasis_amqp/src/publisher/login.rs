@@ -15,6 +15,7 @@ use tokio::time::timeout_at;
 
 use super::dial::{Socket, dial};
 use super::failure::{Kind, Trouble};
+use super::gate::Gate;
 use super::greeting::{Greeting, ServerName};
 use super::kit::Kit;
 use super::link::Link;
@@ -52,8 +53,8 @@ impl Link {
         let uri = uri(endpoint, settings)?;
         let dialled = dial(&mut roots.resolver, endpoint, settings).await?;
         let (thread, server) = (Trace::default(), ServerName::default());
-        let greeting = Greeting::new(server.clone());
-        let stream = Stream::new(dialled.transport, greeting, thread.lifeline());
+        let (greeting, gate) = (Greeting::new(server.clone()), Gate::default());
+        let stream = Stream::new(dialled.transport, greeting, gate.clone(), thread.lifeline());
         roots.threads.push(thread.clone());
         let mut given_up = GivenUp(Some(dialled.socket));
 
@@ -82,6 +83,7 @@ impl Link {
             blocked: None,
             errands: JoinSet::new(),
             socket,
+            gate,
             thread,
         })
     }

@@ -13,6 +13,9 @@ use crate::identity::Identity;
 /// such an event is never sent.
 pub(super) const MOST_BODY_BYTES: usize = 16 * 1024 * 1024;
 
+/// AMQP 0-9-1, section 4.2.5.3.
+const MOST_SHORT_BYTES: usize = 255;
+
 /// `identity` is that of this run; an event of another has its own.
 pub(super) fn properties(event: &Event, identity: &Identity, persistent: bool) -> BasicProperties {
     let identity = event.origin.as_ref().map_or(identity, |origin| &origin.identity);
@@ -33,18 +36,20 @@ pub(super) fn properties(event: &Event, identity: &Identity, persistent: bool) -
         .with_content_type(short("application/json"))
         .with_delivery_mode(if persistent { 2 } else { 1 })
         .with_app_id(short("asterisk"))
-        .with_type(short(&event.name))
+        .with_type(short(&*event.name))
         .with_timestamp(event.timestamp)
-        .with_message_id(short(&identity.message_id(event.sequence)))
+        .with_message_id(short(identity.message_id(event.sequence)))
         .with_headers(headers)
 }
 
 /// A short string, cut where it does not fit: the plain conversions panic.
-pub(super) fn short(text: &str) -> ShortString {
-    ShortString::try_new(text).unwrap_or_else(|_| {
-        let fitting = (0..=255).rev().find_map(|end| text.get(..end));
-        ShortString::try_new(fitting.unwrap_or_default()).unwrap_or_default()
-    })
+pub(super) fn short(text: impl Into<String>) -> ShortString {
+    let mut text = text.into();
+    if text.len() > MOST_SHORT_BYTES {
+        let mut ends = (0..=MOST_SHORT_BYTES).rev();
+        text.truncate(ends.find(|end| text.is_char_boundary(*end)).unwrap_or_default());
+    }
+    ShortString::try_new(text).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -103,6 +108,6 @@ mod tests {
 
     #[test]
     fn what_is_too_long_is_cut_between_characters() {
-        assert_eq!(short(&"é".repeat(200)).as_str(), "é".repeat(127));
+        assert_eq!(short("é".repeat(200)).as_str(), "é".repeat(127));
     }
 }

@@ -3,25 +3,29 @@
 
 //! Publishing on one channel: events out, confirms in, until something else is called for.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::FutureExt;
+use lapin::message::BasicReturnMessage;
 use lapin::options::BasicPublishOptions;
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation, Error};
-use tokio::time::{MissedTickBehavior, sleep, timeout};
+use tokio::task::yield_now;
+use tokio::time::{MissedTickBehavior, timeout};
 
 use super::PublishSettings;
 use super::desk::{Desk, Wish};
 use super::failure::Trouble;
+use super::gate::Company;
 use super::in_flight::{InFlight, Parcel};
 use super::link::{Change, Link};
 use super::message::{properties, short};
 use super::pace::{End, Pace, Rest};
+use super::tempo::Tempo;
+use super::under_way::UnderWay;
 use crate::event::Event;
 use crate::identity::{Place, is_message_id};
 use crate::status::ConnectionState;
@@ -34,13 +38,12 @@ const CONFIRM_LIMIT: Duration = Duration::from_secs(30);
 /// takes minutes.
 const LONGEST_CONFIRM: Duration = Duration::from_secs(600);
 
-/// Woken again within this time, the worker lets some events gather before it goes to the outbox:
-/// waking for each would cost more than the events do. The first after a pause goes out at once.
-const BUSY: Duration = Duration::from_millis(10);
-const GATHER: Duration = Duration::from_millis(2);
+/// How often confirms and clocks are looked at, while anything is owed. Nothing waits for a confirm
+/// while there is room, so being woken for it would be for nothing.
+const TICK: Duration = Duration::from_millis(20);
 
-/// How often the clocks are looked at, while anything is owed.
-const TICK: Duration = Duration::from_millis(100);
+/// Events handed over before lapin's thread gets its turn: what waits for it is kept in memory twice.
+const MOST_AT_ONCE: usize = 256;
 
 /// Why publishing on this channel has ended.
 pub(super) enum Next {
@@ -64,7 +67,8 @@ async fn publish_one(
     options: BasicPublishOptions,
     properties: BasicProperties,
 ) -> Outcome {
-    let sent = channel.basic_publish(exchange, short(&event.key), options, &event.body, properties);
+    let sent =
+        channel.basic_publish(exchange, short(&*event.key), options, &event.body, properties);
     let result = match sent.await {
         Ok(confirm) => confirm.await,
         Err(error) => Err(error),
@@ -79,6 +83,8 @@ struct Session<'a> {
     error: Option<Error>,
     /// When the broker last had its say on an event.
     heard: Option<Instant>,
+    /// What is delivered and not settled yet.
+    settled: Vec<Place>,
 }
 
 pub(super) async fn run(
@@ -91,20 +97,20 @@ pub(super) async fn run(
     let options = BasicPublishOptions { mandatory: publish.mandatory, ..Default::default() };
     let limit = confirm_limit(desk.heartbeat());
     let in_flight = InFlight::new(publish.outbox.clone(), desk.worker(), desk.high_water());
-    let mut session = Session { publish, in_flight, error: None, heard: None };
-    let mut confirms = FuturesUnordered::new();
+    let mut session = Session { publish, in_flight, error: None, heard: None, settled: Vec::new() };
+    let mut under_way = UnderWay::new();
+    let mut done = Vec::new();
+    let mut tempo = Tempo::new(Instant::now());
+    let mut ticked = false;
+    let mut company = Company::new(link.gate.clone());
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut pace = Pace::Flow;
     let mut tried = false;
     let mut rung = true;
-    let mut woken: Option<Instant> = None;
 
     let next = loop {
         if std::mem::take(&mut rung) {
-            if woken.replace(Instant::now()).is_some_and(|last| last.elapsed() < BUSY) {
-                sleep(GATHER).await;
-            }
             match desk.heed(link, Some(publish)) {
                 Wish::Stop(by) => {
                     desk.show(ConnectionState::Stopping);
@@ -117,19 +123,31 @@ pub(super) async fn run(
             }
         }
         let now = Instant::now();
-        let leases = pace.leases();
-        while let Some(parcel) = session.in_flight.next(now, leases) {
-            let one = session.send(parcel, channel, exchange.clone(), options);
-            let mut one = Box::pin(one);
-            // In order, before any other: this is what pairs events with delivery tags.
-            match one.as_mut().poll_unpin(&mut Context::from_waker(Waker::noop())) {
-                Poll::Pending => confirms.push(one),
-                Poll::Ready(outcome) => session.take(outcome, now),
-            }
-            if session.error.is_some() {
-                break;
-            }
+        match std::mem::take(&mut ticked) {
+            true => under_way.sweep(&mut done),
+            false => under_way.take_oldest(&mut done),
         }
+        session.take(&mut done, now);
+        let leases = pace.leases();
+        let mut sent = 0;
+        let mut batch = None;
+        while session.error.is_none()
+            && sent < MOST_AT_ONCE
+            && let Some(parcel) = session.in_flight.next(now, leases)
+        {
+            batch.get_or_insert_with(|| {
+                company.come();
+                link.gate.shut()
+            });
+            let publish = session.send(parcel, channel, exchange.clone(), options);
+            // In order, before any other: this is what pairs events with delivery tags.
+            if let Some(outcome) = under_way.begin(publish) {
+                done.push(outcome);
+                session.take(&mut done, now);
+            }
+            sent += 1;
+        }
+        drop(batch);
         if let Some(error) = session.error.take() {
             break match link.cause(&error).await {
                 Some(trouble) => Next::Lost(trouble),
@@ -146,10 +164,17 @@ pub(super) async fn run(
             break Next::Lost(Trouble::lost(reason));
         }
 
+        let gather = tempo.took(sent, now);
+        if sent == MOST_AT_ONCE {
+            // lapin's thread, which is on this processor.
+            std::thread::yield_now();
+            continue;
+        }
         let listens = leases && session.in_flight.would_lease();
+        let gather = gather.filter(|_| listens && pace == Pace::Flow);
         // False where something can be taken. But what there is may be too large for the room that
         // is left, so this is tried once, and then a confirm has to come first.
-        if listens && !publish.outbox.sleep_if_empty(desk.worker()) && !tried {
+        if listens && gather.is_none() && !publish.outbox.sleep_if_empty(desk.worker()) && !tried {
             tried = true;
             continue;
         }
@@ -157,6 +182,12 @@ pub(super) async fn run(
         // Without confirms, nothing else wakes us to what comes back after the last event.
         let returns = publish.mandatory && !publish.confirms;
         let owed = pace != Pace::Flow || !session.in_flight.is_empty() || returns;
+        // Nothing that arrives now is worth being woken for, confirms neither, and a sleeping thread
+        // that runs lapin's sockets is not woken for them.
+        if let Some(until) = gather {
+            std::thread::sleep(until.saturating_duration_since(now));
+        }
+        let presses = pace != Pace::Flow || !session.in_flight.would_lease();
         tokio::select! {
             biased;
             () = desk.rung() => rung = true,
@@ -173,11 +204,9 @@ pub(super) async fn run(
                     desk.show_up(link);
                 }
             },
-            Some(outcome) = confirms.next(), if !confirms.is_empty() => {
-                session.take(outcome, Instant::now());
-                session.take_all(&mut confirms);
-            }
-            _ = tick.tick(), if owed => {}
+            () = poll_fn(|context| under_way.poll_oldest(context, &mut done)), if presses => {}
+            _ = tick.tick(), if owed => ticked = true,
+            () = yield_now(), if gather.is_some() => {}
         }
         if returns {
             session.collect_returns(channel);
@@ -190,7 +219,8 @@ pub(super) async fn run(
             .await;
     }
     // What has been confirmed meanwhile need not be sent again.
-    session.take_all(&mut confirms);
+    under_way.sweep(&mut done);
+    session.take(&mut done, Instant::now());
     next
 }
 
@@ -209,42 +239,34 @@ impl Session<'_> {
         publish_one(channel, exchange, event, options, properties)
     }
 
-    fn take(&mut self, outcome: Outcome, now: Instant) {
-        let counters = &self.publish.counters;
-        match outcome.result {
-            Ok(Confirmation::Ack(returned)) => {
-                self.heard = Some(now);
-                self.returned(returned.and_then(|message| message.properties.message_id().clone()));
-                count(&counters.confirmed);
-                self.in_flight.settle(outcome.place);
+    fn take(&mut self, done: &mut Vec<Outcome>, now: Instant) {
+        for Outcome { place, result } in done.drain(..) {
+            let counters = &self.publish.counters;
+            match result {
+                Ok(Confirmation::Ack(returned)) => {
+                    self.heard = Some(now);
+                    self.returned(returned);
+                    count(&counters.confirmed);
+                    self.settled.push(place);
+                }
+                Ok(Confirmation::Nack(returned)) => {
+                    self.heard = Some(now);
+                    self.returned(returned);
+                    count(&counters.nacked);
+                    self.in_flight.nacked(place, now);
+                }
+                // Without confirms, an event is done with when it is on the socket.
+                Ok(Confirmation::NotRequested) => self.settled.push(place),
+                Err(error) => self.error = self.error.take().or(Some(error)),
             }
-            Ok(Confirmation::Nack(returned)) => {
-                self.heard = Some(now);
-                self.returned(returned.and_then(|message| message.properties.message_id().clone()));
-                count(&counters.nacked);
-                self.in_flight.nacked(outcome.place, now);
-            }
-            // Without confirms, an event is done with when it is on the socket.
-            Ok(Confirmation::NotRequested) => self.in_flight.settle(outcome.place),
-            Err(error) => self.error = self.error.take().or(Some(error)),
         }
-    }
-
-    /// Takes what is there without waiting.
-    fn take_all<F>(&mut self, confirms: &mut FuturesUnordered<F>)
-    where
-        F: Future<Output = Outcome>,
-    {
-        let mut context = Context::from_waker(Waker::noop());
-        let now = Instant::now();
-        while let Poll::Ready(Some(outcome)) = confirms.poll_next_unpin(&mut context) {
-            self.take(outcome, now);
-        }
+        self.in_flight.settle(&mut self.settled);
     }
 
     /// Counts a message that no queue took. Which event it was stands in its message id only:
     /// lapin hands it out with whichever confirm comes next.
-    fn returned(&self, message_id: Option<ShortString>) {
+    fn returned(&self, message: Option<BasicReturnMessage>) {
+        let message_id = message.and_then(|message| message.properties.message_id().clone());
         if message_id.is_some_and(|id| is_message_id(id.as_str())) {
             count(&self.publish.counters.returned);
         }
@@ -253,9 +275,9 @@ impl Session<'_> {
     /// Without confirms lapin keeps returned messages until it is asked for them.
     fn collect_returns(&self, channel: &Channel) {
         for message in
-            channel.wait_for_confirms().now_or_never().and_then(Result::ok).iter().flatten()
+            channel.wait_for_confirms().now_or_never().and_then(Result::ok).into_iter().flatten()
         {
-            self.returned(message.properties.message_id().clone());
+            self.returned(Some(message));
         }
     }
 

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use super::gate::Gate;
 use super::greeting::Greeting;
 use super::threads::Lifeline;
 
@@ -23,13 +24,19 @@ pub(super) enum Transport {
 pub(super) struct Stream {
     transport: Transport,
     greeting: Option<Greeting>,
+    gate: Gate,
     // Last, so that the socket is closed before the lifeline tells that it is.
     _lifeline: Lifeline,
 }
 
 impl Stream {
-    pub(super) fn new(transport: Transport, greeting: Greeting, lifeline: Lifeline) -> Self {
-        Self { transport, greeting: Some(greeting), _lifeline: lifeline }
+    pub(super) fn new(
+        transport: Transport,
+        greeting: Greeting,
+        gate: Gate,
+        lifeline: Lifeline,
+    ) -> Self {
+        Self { transport, greeting: Some(greeting), gate, _lifeline: lifeline }
     }
 
     fn writer(&mut self) -> Pin<&mut (dyn AsyncWrite + Send + Unpin)> {
@@ -77,6 +84,8 @@ impl futures_io::AsyncWrite for Stream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // What lapin's thread does first in each round, before it looks for what there is to send.
+        self.gate.pass();
         self.writer().poll_flush(context)
     }
 

@@ -97,7 +97,7 @@ impl Bench {
     }
 
     fn settle(&self, events: &[Arc<Event>]) {
-        events.iter().for_each(|event| self.outbox.settle(WORKER, event));
+        self.outbox.settle(WORKER, events);
     }
 
     /// Delivers everything there is, and returns what.

@@ -58,7 +58,7 @@ impl Storm {
                     0 => back.push(event),
                     1 => self.outbox.discard(worker, &event, Reason::Refused),
                     _ => {
-                        self.outbox.settle(worker, &event);
+                        self.outbox.settle(worker, std::slice::from_ref(&event));
                         settled.push(event.sequence);
                         let range =
                             told(&event).map(|(first, last, count, _)| (first, last, count));

@@ -92,7 +92,7 @@ impl World {
 
     fn settle(&mut self, dice: &mut Dice) {
         let Some(event) = self.take(dice) else { return };
-        self.bench.outbox.settle(WORKER, &event);
+        self.bench.outbox.settle(WORKER, std::slice::from_ref(&event));
         let id = self.id(&event);
         if id.0 == self.boot {
             self.settled.insert(id.1);

@@ -48,7 +48,8 @@ fn speed_of_a_real_disk() {
             pump.turn(Instant::now() + Duration::from_secs(3600), &mut || true);
             while outbox.lease(WORKER, 256, 8 << 20, &mut leased) > 0 {
                 read += leased.len();
-                leased.drain(..).for_each(|event| outbox.settle(WORKER, &event));
+                outbox.settle(WORKER, &leased);
+                leased.clear();
             }
         }
         let per_second = |events: usize, time: Duration| events as f64 / time.as_secs_f64();
