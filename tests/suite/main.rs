@@ -89,6 +89,7 @@ mod spool_faults;
 mod stasis_apps;
 mod stasis_values;
 mod stop;
+mod system;
 mod tls;
 mod traffic;
 mod turns;
