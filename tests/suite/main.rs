@@ -28,6 +28,7 @@ macro_rules! on_each_version {
 
 mod applications;
 mod apps;
+mod apps_copies;
 mod boundary;
 mod broker;
 mod burst;
