@@ -4,13 +4,12 @@
 //! One bridge on several nodes: what each caller hears is measured in what Asterisk records of it.
 
 use std::collections::BTreeSet;
-use std::f64::consts::TAU;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rig::process::Signal;
-use rig::{AmqpConf, Ari, Broker, Consul, Gateway, Version, eventually, seconds};
+use rig::{AmqpConf, Ari, Broker, Consul, Gateway, Version, eventually, seconds, tone};
 use serde_json::{Value, json};
 
 use crate::fleet::{AMQP, APPS, MODULES, load, node};
@@ -18,11 +17,6 @@ use crate::gateway_fleet::{Post, Site, ids, scenarios, text};
 use crate::member::quick;
 
 scenarios!(where_it_cannot_span_it_says_so, [alone: one_bridge_over_three_nodes_outlives_its_home]);
-
-/// Samples a second.
-const RATE: f64 = 8000.0;
-/// What is heard has this share of the loudest that there can be.
-const HEARD: f64 = 0.01;
 
 /// A node that takes calls of others, and applications from Consul.
 fn spanning(version: Version, consul: &Consul, amqp: &str) -> Post {
@@ -61,15 +55,14 @@ impl Caller {
     fn wait_hears(&self, ari: &Ari, site: &Site, length: Duration, wanted: &[u32], of: &[u32]) {
         eventually(&format!("{} to hear {wanted:?}", self.tone), seconds(30), || {
             let samples = self.record(ari, site, length);
-            let heard: Vec<u32> =
-                of.iter().copied().filter(|tone| share(&samples, *tone) > HEARD).collect();
+            let heard = tone::heard(&samples, of);
             if heard == wanted { Ok(()) } else { Err(format!("{heard:?}")) }
         });
     }
 
     /// What it hears for a while.
     #[track_caller]
-    fn record(&self, ari: &Ari, site: &Site, length: Duration) -> Vec<f64> {
+    fn record(&self, ari: &Ari, site: &Site, length: Duration) -> Vec<i16> {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let name = format!("heard-{}", NUMBER.fetch_add(1, Ordering::SeqCst));
         let snoop = ari.post(&format!("/channels/{}/snoop?spy=out&app=conf", self.id)).ok();
@@ -85,28 +78,14 @@ impl Caller {
 
 /// The samples of a recording on a node, once its file is there.
 #[track_caller]
-fn recorded(post: &Post, name: &str) -> Vec<f64> {
+fn recorded(post: &Post, name: &str) -> Vec<i16> {
     let file = post.asterisk.folder().join(format!("spool/recording/{name}.wav"));
     eventually(&format!("{name}.wav"), seconds(20), || {
         let bytes = std::fs::read(&file).map_err(|error| error.to_string())?;
         let data = bytes.get(44..).ok_or("no head")?;
-        let samples =
-            data.chunks_exact(2).map(|pair| f64::from(i16::from_le_bytes([pair[0], pair[1]])));
-        Ok::<Vec<f64>, String>(samples.collect())
+        let samples = data.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]]));
+        Ok::<Vec<i16>, String>(samples.collect())
     })
-}
-
-/// How much of a tone is in it, 1 being as loud as can be: Goertzel's filter.
-fn share(samples: &[f64], tone: u32) -> f64 {
-    let step = TAU * f64::from(tone) / RATE;
-    let (mut sin, mut cos) = (0.0, 0.0);
-    for (place, sample) in (0_u32..).zip(samples) {
-        let angle = step * f64::from(place);
-        sin += sample * angle.sin();
-        cos += sample * angle.cos();
-    }
-    let count = u32::try_from(samples.len().max(1)).expect("a short recording");
-    2.0 * sin.hypot(cos) / f64::from(count) / 32768.0
 }
 
 /// How many trunk channels a node has, as it says itself.
@@ -198,7 +177,7 @@ fn one_bridge_over_three_nodes_outlives_its_home() {
     site.ari().delete(&format!("/playbacks/{}", text(&play["id"]))).ok();
     other.ari().post("/recordings/live/whole/stop").ok();
     let whole = recorded(home, "whole");
-    assert!(all.iter().chain(&dial).all(|tone| share(&whole, *tone) > HEARD / 4.0));
+    assert!(all.iter().chain(&dial).all(|tone| tone::level(&whole, *tone) > tone::HEARD / 4.0));
 
     die(home);
     let since = Instant::now();

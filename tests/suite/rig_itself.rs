@@ -6,7 +6,7 @@
 mod agents;
 mod faults;
 
-use rig::{Asterisk, Broker, Call, Consul, Consumer, Version, eventually, seconds};
+use rig::{Asterisk, Broker, Call, Consul, Consumer, Phone, Version, eventually, seconds};
 use serde_json::json;
 
 on_each_version!(asterisk_boots_answers_and_frees_all_it_made, a_sip_call_has_audio_both_ways,);
@@ -52,6 +52,32 @@ fn an_ari_client_sees_a_local_call() {
     let id = channel["id"].as_str().expect("a channel has an id");
     assert_eq!(ari.delete(&format!("/channels/{id}")).status, 204);
     events.next_of("StasisEnd", seconds(10));
+}
+
+#[test]
+fn a_phone_hears_what_is_said_to_it_and_knows_how_its_call_ended() {
+    let asterisk = Asterisk::builder(Version::V22)
+        .extension("echo", &["Answer()", "Echo()"])
+        .extension("short", &["Answer()", "Hangup()"])
+        .start();
+    let call = |number: &str| Phone::call(asterisk.sip_port(), number, 440);
+
+    let (echoed, ended, refused) = (call("echo"), call("short"), call("nobody"));
+    assert_eq!(echoed.wait_answered(seconds(10)), asterisk.sip_port());
+    echoed.wait_hears(seconds(1), &[440], &[440, 620], seconds(20));
+    assert_eq!(ended.wait_over(seconds(10)), None);
+    eventually("the refusal", seconds(10), || match refused.outcome() {
+        Some(Err(404)) => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+
+    assert!(echoed.is_up());
+    echoed.hang_up();
+    assert_eq!(echoed.wait_over(seconds(10)), Some(200));
+    eventually("no call", seconds(10), || {
+        let shown = asterisk.cli("core show channels count");
+        if shown.contains("0 active channels") { Ok(()) } else { Err(shown) }
+    });
 }
 
 #[test]

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 The Constellation developers
+
+//! A phone that calls, says one tone, and keeps what it hears.
+//!
+//! Where SIPp does many calls that are all alike, a phone is one that can be asked: who took the call,
+//! what it hears just now, how it ended.
+
+mod audio;
+mod dialog;
+mod line;
+mod message;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::tone;
+use crate::wait::{eventually, seconds};
+use line::Line;
+use message::Message;
+
+/// What has become of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The INVITE has no final answer.
+    Calling,
+    /// This was the answer; 408, too, when there was none at all.
+    Refused(u16),
+    /// Answered.
+    Up,
+    /// The other side has hung up.
+    Ended,
+    /// The phone has, and this was the answer to that.
+    HungUp(u16),
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: State,
+    /// The final answer to the INVITE.
+    answer: Option<Message>,
+    heard: VecDeque<i16>,
+    hangs_up: bool,
+    is_gone: bool,
+}
+
+/// A call that is under way. When it is dropped, the phone is gone without a word.
+#[derive(Debug)]
+pub struct Phone {
+    tone: u32,
+    since: Instant,
+    shared: Arc<Mutex<Shared>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Phone {
+    /// Calls a number at whatever takes calls on a UDP port of 127.0.0.1, and says this tone from the
+    /// answer on.
+    ///
+    /// # Panics
+    ///
+    /// When it has no port for itself.
+    #[track_caller]
+    pub fn call(port: u16, number: &str, tone: u32) -> Self {
+        let shared = Arc::new(Mutex::new(Shared {
+            state: State::Calling,
+            answer: None,
+            heard: VecDeque::new(),
+            hangs_up: false,
+            is_gone: false,
+        }));
+        let line = Line::new(port, number, tone, Arc::clone(&shared));
+        let since = Instant::now();
+        let thread = Some(thread::spawn(move || line.run()));
+        Self { tone, since, shared, thread }
+    }
+
+    /// Its tone, in Hertz.
+    pub fn tone(&self) -> u32 {
+        self.tone
+    }
+
+    /// When it called.
+    pub fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// Waits until the call is answered, and gives the port of the node that did.
+    ///
+    /// # Panics
+    ///
+    /// When it is refused, or not answered `within`.
+    #[track_caller]
+    pub fn wait_answered(&self, within: Duration) -> u16 {
+        eventually("the call to be answered", within, || match self.outcome() {
+            None => Err("no answer"),
+            Some(Ok(node)) => Ok(node),
+            Some(Err(status)) => panic!("the call was refused: {status}"),
+        })
+    }
+
+    /// Whether it was answered: by the node on this port, or refused with this status; `None` while
+    /// nobody has said.
+    pub fn outcome(&self) -> Option<Result<u16, u16>> {
+        let shared = lock(&self.shared);
+        let contact = || shared.answer.as_ref()?.contact().rsplit(':').next()?.parse().ok();
+        match shared.state {
+            State::Calling => None,
+            State::Refused(status) => Some(Err(status)),
+            State::Up | State::Ended | State::HungUp(_) => contact().map(Ok),
+        }
+    }
+
+    /// Whether the call is up: answered, and nobody has hung up.
+    pub fn is_up(&self) -> bool {
+        lock(&self.shared).state == State::Up
+    }
+
+    /// What it hears from now on, for so long.
+    ///
+    /// # Panics
+    ///
+    /// When there is not so much to hear: no audio comes.
+    #[track_caller]
+    pub fn listen(&self, length: Duration) -> Vec<i16> {
+        let count = (length.as_secs_f64() * f64::from(tone::RATE)) as usize;
+        lock(&self.shared).heard.clear();
+        let what = format!("{length:?} of audio at the phone with {} Hz", self.tone);
+        eventually(&what, length + seconds(20), || {
+            let mut shared = lock(&self.shared);
+            match shared.heard.len() {
+                there if there >= count => Ok(shared.heard.drain(..count).collect()),
+                there => Err(format!("{there} samples of {count}, {:?}", shared.state)),
+            }
+        })
+    }
+
+    /// Waits until it hears just these of all those tones, in what comes within `length`.
+    #[track_caller]
+    pub fn wait_hears(&self, length: Duration, wanted: &[u32], of: &[u32], within: Duration) {
+        eventually(&format!("{} to hear {wanted:?}", self.tone), within, || {
+            let heard = tone::heard(&self.listen(length), of);
+            if heard == wanted { Ok(()) } else { Err(format!("{heard:?}")) }
+        });
+    }
+
+    /// Hangs up, as soon as the call is up; [`Phone::wait_over`] gives the answer.
+    pub fn hang_up(&self) {
+        lock(&self.shared).hangs_up = true;
+    }
+
+    /// Waits until the call is over: the status that hanging up was answered with, `None` when the
+    /// other side hung up.
+    ///
+    /// # Panics
+    ///
+    /// When it is not `within`.
+    #[track_caller]
+    pub fn wait_over(&self, within: Duration) -> Option<u16> {
+        eventually("the call to be over", within, || match lock(&self.shared).state {
+            State::HungUp(status) => Ok(Some(status)),
+            State::Ended => Ok(None),
+            state => Err(format!("{state:?}")),
+        })
+    }
+}
+
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Drop for Phone {
+    fn drop(&mut self) {
+        lock(&self.shared).is_gone = true;
+        if let Some(thread) = self.thread.take() {
+            // It has panicked: then the test has seen that, or did not need it.
+            let _ = thread.join();
+        }
+    }
+}
