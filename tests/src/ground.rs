@@ -39,6 +39,8 @@ impl Ground<'_> {
             .discovery("discovery_port", &sip.to_string());
         let node = Asterisk::builder(Version::V22)
             .sip_port(sip)
+            // Else the first calls of two nodes within one second have the same id.
+            .option(&format!("systemname = n{sip}"))
             .conf("amqp.conf", AmqpConf::new(&self.tenant.url()).text())
             .conf("consul.conf", consul.text())
             .extension(CONFERENCE, &["Stasis(conf)", "Hangup()"])

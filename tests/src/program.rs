@@ -38,7 +38,10 @@ pub fn run(name: &'static str, at_end: fn(), work: fn() -> bool) -> ExitCode {
         exit(130);
     })
     .unwrap_or_else(|error| panic!("no handler for signals: {error}"));
-    match catch_unwind(work) {
+    let worked = catch_unwind(work);
+    // What it held has gone with it; the folder that all of it was in is left.
+    crate::process::end_all();
+    match worked {
         Ok(true) => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     }

@@ -48,6 +48,7 @@ mod consul_queries;
 mod consul_stop;
 mod consul_tls;
 mod contract;
+mod demonstration;
 mod deployed;
 mod discovery;
 mod discovery_health;
