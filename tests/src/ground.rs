@@ -107,6 +107,7 @@ impl Ground<'_> {
         let address = format!("address = \"127.0.0.1:{}\"", self.consul.port());
         let dispatcher = Dispatcher::start(&address, kamailio);
         eventually("the list of nodes", seconds(20), || {
+            dispatcher.assert_alive();
             if kamailio.list().is_empty() { Err(dispatcher.log()) } else { Ok(()) }
         });
         kamailio.start();
