@@ -38,6 +38,7 @@ impl Ground<'_> {
             .discovery("check_interval", "3s")
             .discovery("discovery_port", &sip.to_string());
         let node = Asterisk::builder(Version::V22)
+            .system_name()
             .sip_port(sip)
             // Else the first calls of two nodes within one second have the same id.
             .option(&format!("systemname = n{sip}"))
