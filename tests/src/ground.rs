@@ -40,8 +40,6 @@ impl Ground<'_> {
         let node = Asterisk::builder(Version::V22)
             .system_name()
             .sip_port(sip)
-            // Else the first calls of two nodes within one second have the same id.
-            .option(&format!("systemname = n{sip}"))
             .conf("amqp.conf", AmqpConf::new(&self.tenant.url()).text())
             .conf("consul.conf", consul.text())
             .extension(CONFERENCE, &["Stasis(conf)", "Hangup()"])
