@@ -47,6 +47,7 @@ mod consul_outage;
 mod consul_queries;
 mod consul_stop;
 mod consul_tls;
+mod containers;
 mod contract;
 mod demonstration;
 mod deployed;
