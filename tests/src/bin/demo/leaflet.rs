@@ -37,7 +37,6 @@ pub(crate) fn leaflet(stage: &Stage<'_>, places: &Places) -> String {
         let name = format!("Node {}", letter(place));
         let (eid, pid) = (node.entity_id(), node.process().pid());
         line(&name, &format!("{eid}, SIP 127.0.0.1:{}, process {pid}", node.sip_port()));
-        line("  its console", &node.cli_command_line(""));
     }
     let (user, password, vhost) = (tenant.user(), tenant.password(), tenant.vhost());
     let amqp = tenant.broker().port();
@@ -59,7 +58,8 @@ pub(crate) fn leaflet(stage: &Stage<'_>, places: &Places) -> String {
             "one more application on every node, for calls to sip:another@…",
             format!("{program} kv put applications/another"),
         ),
-        ("take node a out of service, and back", on_first("discovery drain")),
+        ("node a's console", on_first("")),
+        ("take it out of service, and back", on_first("discovery drain")),
         ("", on_first("discovery undrain")),
         (
             "kill it: ten seconds later it is started again",
