@@ -16,12 +16,12 @@ sed -i "s/^match = 10\.0\.0\.5/match = $kamailio/" pjsip.conf
 sed -i "s/^host = 127\.0\.0\.1/host = ${CONSUL_HOST:-consul}/" consul.conf
 sed -i "s#^url = .*#url = amqps://asterisk@${RABBITMQ_HOST:-rabbitmq}/constellation#" amqp.conf
 grep -q '^entityid' asterisk.conf || sed -i "s/^\[options\].*/&\nentityid = $entity/" asterisk.conf
+# Docker hands secrets over here.
+ln -sf /run/secrets/consul.token /run/secrets/amqp.password /run/secrets/ari_gateway.conf secrets/
+ln -sf /run/secrets/ca.pem /run/secrets/node.pem /run/secrets/node.key keys/
 # One conference over several nodes: calls between them, which the gateway makes.
 sed -i "s/^password = CHANGE-ME/password = $(cat /run/secrets/trunk.password)/" pjsip_gateway.conf
 sed -i 's/^;\(#include pjsip_gateway.conf\)/\1/' pjsip.conf
 sed -i 's/^;\(#include extensions_gateway.conf\)/\1/' extensions.conf
-# Docker hands secrets over here.
-ln -sf /run/secrets/consul.token /run/secrets/amqp.password /run/secrets/ari_gateway.conf secrets/
-ln -sf /run/secrets/ca.pem /run/secrets/node.pem /run/secrets/node.key keys/
 
 exec asterisk -f -p
