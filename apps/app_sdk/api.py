@@ -153,7 +153,8 @@ class Api:
         self._troubled(None)
         if 200 <= status < 300:
             return Reply(_read(text), told)
-        raise _refusal(status)(method, path, status, f"{status}, {_message(text)}")
+        reason = _message(text)
+        raise _refusal(status, reason)(method, path, status, f"{status}, {reason}")
 
     def _troubled(self, reason: str | None) -> None:
         if reason is not None and self.trouble is None:
@@ -172,8 +173,9 @@ def _was_not_sent(error: ApiError) -> bool:
     return error.status is None and not isinstance(error, Uncertain)
 
 
-def _refusal(status: int) -> type[ApiError]:
-    if status == 404:
+def _refusal(status: int, reason: str) -> type[ApiError]:
+    # 400: where ARI has the channel as a parameter, as of one that is to come into a bridge.
+    if status == 404 or (status, reason) == (400, "Channel not found"):
         return NotFound
     # 412: a channel that is not in the state that is needed.
     if status in (409, 412, 422):

@@ -31,6 +31,9 @@ class Ari:
             request.transport.close()
             await asyncio.sleep(0)
             raise ConnectionResetError
+        if isinstance(answer, tuple):
+            status, message = answer
+            return web.json_response({"message": message}, status=status)
         if isinstance(answer, int):
             return web.json_response({"message": f"because of {answer}"}, status=answer)
         return web.json_response(answer)
@@ -191,6 +194,17 @@ async def test_a_bridge_is_made_where_there_is_none():
         ari.answers = [404, 409, {"id": "b", "channels": []}]
         assert (await acting.get_or_create_bridge(context, "b"))["id"] == "b"
         assert ari.asked[2] == "POST /ari/bridges/b?type=mixing&name=b&originator=1.1"
+
+
+async def test_a_call_that_has_ended_is_not_found_for_a_bridge_either():
+    async with running() as (ari, api):
+        acting, call = Acting(api), Context("1.1", "n", {})
+        ari.answers = [(400, "Channel not found"), (400, "Channel not in Stasis application")]
+        with pytest.raises(NotFound):
+            await acting.bridge_add_channel(call, "conf")
+        with pytest.raises(ApiError) as refused:
+            await acting.bridge_add_channel(call, "conf")
+        assert not isinstance(refused.value, NotFound)
 
 
 async def test_a_variable_that_is_not_set_is_empty():

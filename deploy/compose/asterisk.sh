@@ -16,6 +16,7 @@ sed -i "s/^match = 10\.0\.0\.5/match = $kamailio/" pjsip.conf
 sed -i "s/^host = 127\.0\.0\.1/host = ${CONSUL_HOST:-consul}/" consul.conf
 sed -i "s#^url = .*#url = amqps://asterisk@${RABBITMQ_HOST:-rabbitmq}/constellation#" amqp.conf
 grep -q '^entityid' asterisk.conf || sed -i "s/^\[options\].*/&\nentityid = $entity/" asterisk.conf
+sed -i "s/^systemname = asterisk-1 /systemname = $(hostname) /" asterisk.conf
 # Docker hands secrets over here.
 ln -sf /run/secrets/consul.token /run/secrets/amqp.password /run/secrets/ari_gateway.conf secrets/
 ln -sf /run/secrets/ca.pem /run/secrets/node.pem /run/secrets/node.key keys/

@@ -3,14 +3,10 @@
 
 //! Apps written in Python, on real servers: one node, broker and agent of their own, the gateway.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::time::Duration;
 
-use rig::folder::Folder;
 use rig::{
-    App, Asterisk, Broker, Call, Consul, Gateway, Reply, Tenant, Version, eventually, ports,
-    seconds,
+    App, Asterisk, Broker, Call, Consul, Gateway, Reply, Tenant, Version, eventually, seconds,
 };
 use serde_json::{Value, json};
 
@@ -21,16 +17,11 @@ use crate::pair::{self, AmqpConf};
 
 const CONFERENCE: &str = "apps/conference/conference.py";
 const ANNOUNCEMENT: &str = "apps/announcement/announcement.py";
-const JOURNAL: &str = "tests/suite/apps/journal.py";
 
 /// The longest wait, on a machine that is busy with others: queues write to its disk.
 const PATIENCE: Duration = seconds(180);
 
-scenarios!(
-    the_conference_joins_its_callers,
-    a_copy_that_is_killed_leaves_its_calls_to_the_other,
-    the_announcement_is_played_and_calls_a_person,
-);
+scenarios!(the_conference_joins_its_callers, the_announcement_is_played_and_calls_a_person,);
 
 /// Servers of one scenario's own, but for the broker.
 struct Stage<'a> {
@@ -38,7 +29,6 @@ struct Stage<'a> {
     asterisk: Asterisk,
     consul: Consul,
     tenant: Tenant<'a>,
-    folder: Folder,
 }
 
 impl<'a> Stage<'a> {
@@ -51,21 +41,16 @@ impl<'a> Stage<'a> {
     fn with(broker: &'a Broker, consul: Consul, token: &str) -> Self {
         let tenant = broker.tenant();
         let conf = quick(consul.port()).consul("token", token);
-        // Two for each call, and the rig's own are just enough for 50.
-        let rtp = ports::block(300);
         let asterisk = node(Version::V22, &AmqpConf::new(&tenant.url()).text(), &conf)
             .extension("8000", &["Stasis(conf)", "Hangup()"])
-            .extension("8001", &["Stasis(conf)", "Hangup()"])
             .extension("press", &["Answer()", "Wait(1)", "SendDTMF(2)", "Wait(600)"])
             .load("app_senddtmf")
-            .conf("rtp.conf", format!("[general]\nrtpstart = {rtp}\nrtpend = {}\n", rtp + 299))
             .start();
         load_all(&asterisk);
         pair::wait_for_state(&asterisk, "connected");
         wait_status(&consul, asterisk.entity_id(), "passing");
         let gateway = Gateway::start(consul.port(), &[("consul", &format!("token = \"{token}\""))]);
-        let folder = Folder::new("apps");
-        Self { gateway, asterisk, consul, tenant, folder }
+        Self { gateway, asterisk, consul, tenant }
     }
 
     /// A copy of an app that asks the gateway.
@@ -84,7 +69,6 @@ impl<'a> Stage<'a> {
         more: &[(&str, &str)],
     ) -> App {
         let consul = self.consul.port().to_string();
-        let journal = self.journal().display().to_string();
         let url = self.tenant.url();
         let settings = [
             ("API_ENDPOINT", endpoint),
@@ -94,53 +78,8 @@ impl<'a> Stage<'a> {
             ("CONSUL_PORT", &consul),
             ("CONSUL_CHECK_INTERVAL", "500ms"),
             ("APP_RECONCILE", "5s"),
-            ("JOURNAL", &journal),
         ];
         App::start(program, &[settings.as_slice(), more].concat())
-    }
-
-    fn journal(&self) -> PathBuf {
-        self.folder.path().join("journal")
-    }
-
-    /// Each handler that was called: its name, the call, the message.
-    fn journaled(&self) -> Vec<(String, String, String)> {
-        let lines = std::fs::read_to_string(self.journal()).unwrap_or_default();
-        let lines = lines.lines().map(|line| {
-            let line: Value = serde_json::from_str(line).expect("a line of the journal");
-            (text(&line["handler"]), text(&line["call"]), text(&line["message"]))
-        });
-        lines.collect()
-    }
-
-    /// How many calls a handler was called for.
-    fn calls_of(&self, handler: &str) -> usize {
-        let lines = self.journaled();
-        let calls = lines.iter().filter(|(name, ..)| name == handler).map(|(_, call, _)| call);
-        calls.collect::<BTreeSet<_>>().len()
-    }
-
-    #[track_caller]
-    fn wait_calls_of(&self, handler: &str, count: usize) {
-        eventually(&format!("{handler} of {count} calls"), PATIENCE, || {
-            match self.calls_of(handler) {
-                seen if seen == count => Ok(()),
-                seen => Err(seen),
-            }
-        });
-    }
-
-    /// Each call was told each of these just once, when repeats of a message are dropped.
-    #[track_caller]
-    fn assert_told_once(&self, handlers: &[&str]) {
-        let mut messages: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
-        for (handler, call, message) in self.journaled() {
-            messages.entry((handler, call)).or_default().insert(message);
-        }
-        for ((handler, call), messages) in messages {
-            let once = messages.len() == 1 || !handlers.contains(&handler.as_str());
-            assert!(once, "{handler} of {call} by {messages:?}");
-        }
     }
 
     /// The channels in the conference's bridge.
@@ -160,21 +99,6 @@ impl<'a> Stage<'a> {
             let bridged = self.bridged();
             if bridged.len() == count { Ok(bridged) } else { Err(bridged.len()) }
         })
-    }
-
-    /// Waits until each of so many calls is in the conference, but for those whose phone gave up: on
-    /// a busy machine some may, and then they have ended.
-    #[track_caller]
-    fn wait_all_in(&self, count: usize) {
-        eventually(&format!("each of {count} calls in the conference"), PATIENCE, || {
-            let (bridged, ended) = (self.bridged().len(), self.calls_of("on_end"));
-            if bridged + ended == count && ended < 10 {
-                Ok(())
-            } else {
-                let there = self.asterisk.cli("core show channels count");
-                Err(format!("{bridged} in it, {ended} ended; {there}"))
-            }
-        });
     }
 
     #[track_caller]
@@ -245,60 +169,6 @@ fn the_conference_joins_its_callers() {
     assert!(!app.log().contains("-password"), "a password in the log:\n{}", app.log());
     assert!(stage.consul.health("conf-app").is_empty());
     stage.gateway.assert_alive();
-    stage.asterisk.assert_alive();
-}
-
-fn a_copy_that_is_killed_leaves_its_calls_to_the_other() {
-    let stage = Stage::on(Broker::shared());
-    let more = [("JOURNAL_PAUSE", "0.1")];
-    let (first, second) = (stage.app(JOURNAL, &more), stage.app(JOURNAL, &more));
-    wait_app(&stage.consul, &stage.asterisk, "conf");
-    stage.wait_copies(2);
-    // Each has its share.
-    first.wait_partitions(8);
-    second.wait_partitions(8);
-
-    let call = Call::several(&stage.asterisk, "8000", seconds(600), 50, 20);
-    eventually("half of the calls", PATIENCE, || match stage.calls_of("on_start") {
-        count if count >= 25 => Ok(()),
-        count => Err(count),
-    });
-    first.kill();
-    stage.wait_calls_of("on_up", 50);
-    stage.wait_all_in(50);
-    second.wait_partitions(16);
-    second.wait_health("to have all calls", |told| {
-        told["calls"].as_u64() == Some((50 - stage.calls_of("on_end")) as u64)
-    });
-    stage.wait_copies(1);
-
-    // What fails in one call is told with its id, and touches no other.
-    let failing = Call::place(&stage.asterisk, "8001", seconds(600));
-    stage.wait_all_in(51);
-    assert!(second.log().contains(": on_start failed"), "{}", second.log());
-    drop(failing);
-
-    // A third takes its share of living calls, without a word to them twice.
-    let third = stage.app(JOURNAL, &more);
-    third.wait_partitions(8);
-    second.wait_partitions(8);
-    stage.asterisk.hang_up_all(PATIENCE);
-    drop(call);
-    for handler in ["on_start", "on_up", "on_end"] {
-        stage.wait_calls_of(handler, 51);
-    }
-    for name in ["app.conf", "app.conf.0"] {
-        eventually(&format!("queue {name} to be empty"), PATIENCE, || {
-            let path = format!("/queues/{}/{name}", stage.tenant.vhost());
-            let queue = stage.tenant.broker().api("GET", &path, None).ok();
-            if queue["messages"] == 0 { Ok(()) } else { Err(queue["messages"].clone()) }
-        });
-    }
-    stage.assert_told_once(&["on_start", "on_up", "on_end"]);
-    for app in [&second, &third] {
-        app.wait_health("to have no calls", |told| told["calls"] == 0);
-        assert!(app.terminate().success(), "{}", app.log());
-    }
     stage.asterisk.assert_alive();
 }
 

@@ -9,8 +9,8 @@ use std::path::Path;
 use rig::folder::Folder;
 use rig::root::{Root, checkout};
 use rig::{
-    Asterisk, Broker, Call, Consul, Consumer, Dispatcher, Gateway, Kamailio, Version, eventually,
-    ports, seconds,
+    Asterisk, Broker, Builder, Call, Consul, Consumer, Dispatcher, Gateway, Kamailio, Version,
+    eventually, ports, seconds,
 };
 use serde_json::{Value, json};
 
@@ -109,6 +109,13 @@ fn node(consul: &Consul, broker: &Broker, site: &Folder, sip: u16, https: u16) -
     // What is included in others is not looked at here.
     for name in files_in("asterisk").into_iter().filter(|name| !name.contains("_gateway")) {
         let text = text_of(&format!("asterisk/{name}"));
+        if name == "asterisk.conf" {
+            // The rest of that file is the rig's folders.
+            let (_, options) = text.split_once("[options]").expect("options");
+            let options = options.lines().filter(|line| !line.is_empty());
+            builder = options.fold(builder, Builder::option);
+            continue;
+        }
         let changed: &[(&str, &str)] = match name.as_str() {
             "http.conf" => &[
                 ("bindport = 8088", &plain),
@@ -206,6 +213,8 @@ fn a_call_goes_through_all_of_it() {
             _ => Err(answer.body),
         }
     });
+    // No other node's call has this id.
+    assert!(channels[0].starts_with("asterisk-1-"), "{channels:?}");
     gateway.ari().post(&format!("/channels/{}/answer", channels[0])).ok();
     call.wait(seconds(40));
     // What no application takes is no call, and nobody but Kamailio's address may try.

@@ -28,6 +28,7 @@ macro_rules! on_each_version {
 
 mod applications;
 mod apps;
+mod apps_copies;
 mod boundary;
 mod broker;
 mod burst;
@@ -91,6 +92,7 @@ mod spool_faults;
 mod stasis_apps;
 mod stasis_values;
 mod stop;
+mod system;
 mod tls;
 mod traffic;
 mod turns;

@@ -121,6 +121,19 @@ impl Phone {
         lock(&self.shared).state == State::Up
     }
 
+    /// Whether the call is over, or was never answered.
+    pub fn is_over(&self) -> bool {
+        !matches!(lock(&self.shared).state, State::Calling | State::Up)
+    }
+
+    /// The answer to its hanging up; 408, too, when there was none at all.
+    pub fn hung_up(&self) -> Option<u16> {
+        match lock(&self.shared).state {
+            State::HungUp(status) => Some(status),
+            _ => None,
+        }
+    }
+
     /// What it hears from now on, for so long.
     ///
     /// # Panics
@@ -175,19 +188,18 @@ impl Phone {
         lock(&self.shared).hangs_up = true;
     }
 
-    /// Waits until the call is over: the status that hanging up was answered with, `None` when the
-    /// other side hung up.
+    /// Waits until the call is over: the answer to hanging up, `None` when the other side did
+    /// or the call was refused.
     ///
     /// # Panics
     ///
     /// When it is not `within`.
     #[track_caller]
     pub fn wait_over(&self, within: Duration) -> Option<u16> {
-        eventually("the call to be over", within, || match lock(&self.shared).state {
-            State::HungUp(status) => Ok(Some(status)),
-            State::Ended => Ok(None),
-            state => Err(format!("{state:?}")),
-        })
+        eventually("the call to be over", within, || {
+            if self.is_over() { Ok(()) } else { Err(format!("{:?}", lock(&self.shared).state)) }
+        });
+        self.hung_up()
     }
 }
 
