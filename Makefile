@@ -36,7 +36,7 @@ TEST_PACKAGES := $(addprefix -p ,$(MODULES)) -p res_boundary -p res_watcher
 
 .DEFAULT_GOAL := all
 .PHONY: all gateway install samples uninstall rig rig-22 build-22 build-16 build-gateway test check audit \
-	unit fuzz fuzz-short suite test-faults faults-short test-memory soak demo up watch down clean help \
+	unit fuzz fuzz-short suite test-faults faults-short test-memory soak demo up call watch down clean help \
 	apps-venv test-apps instructions bench bench-quick
 
 all: ## Build the modules for the Asterisk whose headers are installed
@@ -170,17 +170,23 @@ bench-quick: build-22 ## The same in 4 minutes, with fewer rounds
 
 test: check audit unit test-apps fuzz-short instructions suite faults-short ## Everything that must pass
 
-demo: build-22 ## See it work: servers, modules, a node in Consul, a call, its events; then all of it gone
-	@$(FOR_22) $(CARGO) run --quiet --locked -p constellation-tests --bin demo -- demo
+DEMO = $(FOR_22) $(CARGO) run --quiet --locked -p constellation-tests --bin demo --
 
-up: build-22 ## As demo, but left running to play with
-	@$(FOR_22) $(CARGO) run --quiet --locked -p constellation-tests --bin demo -- up
+demo: build-22 build-gateway apps-venv ## The whole system on this machine: people talk over two nodes, a drain, a kill; then all of it gone
+	@$(DEMO) demo
+
+NODES ?= 2
+up: build-22 build-gateway apps-venv ## The same system, left running to call it (NODES=2, 1 to 8)
+	@NODES=$(NODES) $(DEMO) up
+
+call: ## Call what `make up` left running, from the terminal (NUMBER=8000 TONE=440)
+	@$(DEMO) call
 
 watch: ## Print the events of what `make up` left running, as they come
-	@$(FOR_22) $(CARGO) run --quiet --locked -p constellation-tests --bin demo -- watch
+	@$(DEMO) watch
 
 down: ## End what `make up` left running
-	@$(FOR_22) $(CARGO) run --quiet --locked -p constellation-tests --bin demo -- down
+	@$(DEMO) down
 
 clean: ## Remove what was built; the rig's servers stay in the cache folder
 	$(CARGO) clean

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import logging
 import time
@@ -132,8 +131,7 @@ class Api:
         if self._session is None:
             raise ApiError(method, path, None, "the app does not run")
         headers = {"X-Asterisk-ID": node} if node else {}
-        login = f"{self._settings.username}:{self._settings.secret()}".encode()
-        headers["Authorization"] = f"Basic {base64.b64encode(login).decode()}"
+        headers["Authorization"] = self._settings.authorization()
         if body is not None:
             headers["Content-Type"] = "application/json"
         url = URL(self._settings.base + path, encoded=True).with_query(query)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import difflib
 import os
 import ssl
@@ -41,6 +42,8 @@ class Api:
     username: str = _option("", options.text)
     password: str = _option("", options.text, secret=True)
     password_file: str = _option("", options.file)
+    token: str = _option("", options.text, secret=True)
+    token_file: str = _option("", options.file)
     timeout: float = _option(15.0, options.duration(0.1, 600))
     ca_file: str = _option("", options.file)
     verify: bool = _option(True, options.flag)
@@ -51,9 +54,14 @@ class Api:
         bare = self.endpoint.rstrip("/")
         return bare if bare.endswith("/ari") else f"{bare}/ari"
 
-    def secret(self) -> str:
-        """The password of now."""
-        return options.first_line(self.password_file) if self.password_file else self.password
+    def authorization(self) -> str:
+        """The header, as the files are now; a token goes before a password."""
+        token = options.first_line(self.token_file) if self.token_file else self.token
+        if token:
+            return f"Bearer {token}"
+        password = options.first_line(self.password_file) if self.password_file else self.password
+        login = f"{self.username}:{password}".encode()
+        return f"Basic {base64.b64encode(login).decode()}"
 
     def trust(self) -> ssl.SSLContext:
         """For https."""

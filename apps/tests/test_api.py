@@ -60,6 +60,22 @@ async def running(**settings):
             await api.close()
 
 
+async def test_a_token_is_shown_instead_of_a_password_and_its_file_is_read_again(tmp_path):
+    file = tmp_path / "token"
+    for token in ("first", "second"):
+        file.write_text(f"{token}\n", encoding="utf-8")
+        async with running(API_TOKEN_FILE=str(file)) as (ari, api):
+            await api.request("GET", "/channels")
+            file.write_text("renewed\n", encoding="utf-8")
+            await api.request("GET", "/channels")
+            shown = [headers["Authorization"] for headers in ari.headers]
+            assert shown == [f"Bearer {token}", "Bearer renewed"]
+    async with running(API_TOKEN="of-the-environment") as (ari, api):
+        await api.request("GET", "/channels")
+        assert ari.headers[0]["Authorization"] == "Bearer of-the-environment"
+        assert "of-the-environment" not in repr(Config(environ={"API_TOKEN": "of-the-environment"}))
+
+
 async def test_a_request_has_login_node_and_encoded_parameters():
     async with running() as (ari, api):
         ari.answers = [{"a": 1}]

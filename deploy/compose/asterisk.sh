@@ -20,5 +20,9 @@ sed -i "s/^systemname = asterisk-1 /systemname = $(hostname) /" asterisk.conf
 # Docker hands secrets over here.
 ln -sf /run/secrets/consul.token /run/secrets/amqp.password /run/secrets/ari_gateway.conf secrets/
 ln -sf /run/secrets/ca.pem /run/secrets/node.pem /run/secrets/node.key keys/
+# One conference over several nodes: calls between them, which the gateway makes.
+sed -i "s/^password = CHANGE-ME/password = $(cat /run/secrets/trunk.password)/" pjsip_gateway.conf
+sed -i 's/^;\(#include pjsip_gateway.conf\)/\1/' pjsip.conf
+sed -i 's/^;\(#include extensions_gateway.conf\)/\1/' extensions.conf
 
 exec asterisk -f -p

@@ -18,6 +18,7 @@ keep() { if [[ -e $1 ]]; then cat >/dev/null; else cat >"$1"; fi; }
 random | keep consul.token
 random | keep amqp.password
 random | keep ari.password
+random | keep trunk.password
 printf 'password = %s\n' "$(cat ari.password)" | keep ari_gateway.conf
 if [[ ! -e ca.pem ]]; then
     new=(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 365)
@@ -27,12 +28,18 @@ if [[ ! -e ca.pem ]]; then
     openssl req -x509 "${new[@]}" -subj /CN=node -CA ca.pem -CAkey ca.key -addext "subjectAltName=$names" \
         -addext basicConstraints=critical,CA:FALSE -keyout node.key -out node.pem
 fi
+# user NAME [OPTION]...: one of the gateway's, by a token in NAME.token
+user() {
+    random >"$1.token"
+    printf '\n[[user]]\nname = "%s"\ntoken_hash = "sha256:%s"\n' "$1" \
+        "$(tr -d '\n' <"$1.token" | sha256sum | cut -d' ' -f1)"
+    shift
+    printf '%s\n' "$@"
+}
+# For people, and for the conference.
 if [[ ! -e gateway.toml ]]; then
-    random >app.token
-    hash=$(tr -d '\n' <app.token | sha256sum | cut -d' ' -f1)
-    printf '%s\n\n[[user]]\nname = "app"\ntoken_hash = "sha256:%s"\n' "$(cat ../gateway.toml)" "$hash" |
-        keep gateway.toml
+    { cat ../gateway.toml && user people && user conf 'apps = ["conf"]'; } | keep gateway.toml
 fi
 # Each container reads them as another user.
 chmod 0644 ./*
-chmod 0600 ca.key app.token
+chmod 0600 ca.key people.token

@@ -6,7 +6,7 @@
 use asterisk::config::{KnownOption, Report, Section};
 
 /// The options of each section: what the file is read by, and what the sample file, the XML help
-/// and the README are compared with.
+/// and docs/configuration.md are compared with.
 pub(crate) const GENERAL: &[KnownOption] =
     &[KnownOption::new("enabled", "yes", "Whether the modules do anything at all")];
 pub(crate) const STASIS_APP: &[KnownOption] = &[

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 The Constellation developers
 
-//! Whether sample file, XML help and README say of every option what its table says (feature
+//! Whether sample file, XML help and reference say of every option what its table says (feature
 //! `drift`, for the modules' tests).
 //!
 //! Each function gives the differences in words; none is what a test wants:
@@ -56,14 +56,14 @@ pub fn in_help(tables: Tables<'_>, help: &str) -> Vec<String> {
     compare("the help", tables, shown)
 }
 
-/// Compares the tables with the chapter of a README that `heading` begins, such as
+/// Compares the tables with the chapter of a page that `heading` begins, such as
 /// `### consul.conf`. There a table belongs to the section that the text before it names, as
 /// `` `[general]` `` or `` `type = stasis` ``. A default is code; words in its place say what
 /// applies without one.
 #[must_use]
-pub fn in_readme(tables: Tables<'_>, readme: &str, heading: &str) -> Vec<String> {
-    let Some(chapter) = chapter(readme, heading) else {
-        return vec![format!("the README has no chapter '{heading}'")];
+pub fn in_reference(tables: Tables<'_>, reference: &str, heading: &str) -> Vec<String> {
+    let Some(chapter) = chapter(reference, heading) else {
+        return vec![format!("the reference has no chapter '{heading}'")];
     };
     let mut section = String::new();
     let mut shown = Vec::new();
@@ -81,7 +81,7 @@ pub fn in_readme(tables: Tables<'_>, readme: &str, heading: &str) -> Vec<String>
             name.clone_into(&mut section);
         }
     }
-    compare("the README", tables, shown)
+    compare("the reference", tables, shown)
 }
 
 /// That every option is in its table once, and explained in one line.
@@ -185,9 +185,9 @@ fn compare(
 }
 
 /// The lines below `heading` up to the next heading of its rank or above.
-fn chapter<'a>(readme: &'a str, heading: &str) -> Option<impl Iterator<Item = &'a str>> {
+fn chapter<'a>(reference: &'a str, heading: &str) -> Option<impl Iterator<Item = &'a str>> {
     let rank = heading.bytes().take_while(|byte| *byte == b'#').count();
-    let mut lines = readme.lines();
+    let mut lines = reference.lines();
     lines.find(|line| *line == heading)?;
     Some(lines.take_while(move |line| {
         let of_line = line.bytes().take_while(|byte| *byte == b'#').count();
@@ -233,7 +233,7 @@ port = 1
 <configObject name=\"consul\"><configOption name=\"port\" default=\"8500\"/>
 <configOption name=\"token\"/><configOption name=\"meta_&lt;key&gt;\"></configObject>
 <configObject name=\"other\"><configOption name=\"port\"></configObject>";
-    const README: &str = "\
+    const REFERENCE: &str = "\
 ## Configuration
 ### consul.conf
 `[consul]`, the connection:
@@ -254,7 +254,7 @@ The rest, `type = other`
     fn documents_that_agree_differ_in_nothing() {
         assert_eq!(in_sample(TABLES, SAMPLE, &[]), [""; 0]);
         assert_eq!(in_help(TABLES, HELP), [""; 0]);
-        assert_eq!(in_readme(TABLES, README, "### consul.conf"), [""; 0]);
+        assert_eq!(in_reference(TABLES, REFERENCE, "### consul.conf"), [""; 0]);
         assert_eq!(in_itself(TABLES), [""; 0]);
     }
 
@@ -273,14 +273,14 @@ The rest, `type = other`
         );
         let help = HELP.replace("default=\"8500\"", "default=\"85\"");
         assert_eq!(in_help(TABLES, &help), ["the help has [consul] port = '85', the table '8500'"]);
-        let readme = README.replace("| `token` | none | |\n", "");
+        let reference = REFERENCE.replace("| `token` | none | |\n", "");
         assert_eq!(
-            in_readme(TABLES, &readme, "### consul.conf"),
-            ["the README lacks [consul] token"]
+            in_reference(TABLES, &reference, "### consul.conf"),
+            ["the reference lacks [consul] token"]
         );
         assert_eq!(
-            in_readme(TABLES, README, "### nothing"),
-            ["the README has no chapter '### nothing'"]
+            in_reference(TABLES, REFERENCE, "### nothing"),
+            ["the reference has no chapter '### nothing'"]
         );
         const TWICE: &[KnownOption] =
             &[KnownOption::new("a", "", ""), KnownOption::new("a", "", "x")];

@@ -51,7 +51,7 @@ impl fmt::Debug for Entry {
 }
 
 /// An option a section may have: what a [`Reader`] knows it by, and what sample file, XML help and
-/// README are compared with.
+/// docs/configuration.md are compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KnownOption {
     /// Its name; `meta_<key>` stands for every name that begins with `meta_`.

@@ -15,7 +15,7 @@ use crate::root::checkout;
 use crate::wait::{eventually, seconds};
 
 /// The Python with what apps need: what `RIG_PYTHON` names, or what `make apps-venv` made.
-fn python() -> PathBuf {
+pub fn python() -> PathBuf {
     let made = || checkout().join("target/apps-venv/bin/python");
     std::env::var_os("RIG_PYTHON").map_or_else(made, PathBuf::from)
 }

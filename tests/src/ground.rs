@@ -4,6 +4,7 @@
 //! The whole system: what its parts meet at, and the parts as they are put on it.
 
 use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -15,6 +16,9 @@ use crate::{
 
 /// The number that callers of the conference dial.
 pub const CONFERENCE: &str = "8000";
+
+/// The longest wait for anything, on a machine that is busy with others.
+const PATIENCE: Duration = seconds(60);
 
 const MODULES: [&str; 4] =
     ["res_stasis_amqp", "res_consul", "res_consul_discovery", "res_consul_stasis_app"];
@@ -77,7 +81,7 @@ impl Ground<'_> {
     #[track_caller]
     pub fn wait_node(&self, node: &Asterisk, status: &str) -> Value {
         let what = format!("node {} to be {status} in Consul", node.entity_id());
-        eventually(&what, seconds(30), || match self.consul.service(node.entity_id()) {
+        eventually(&what, PATIENCE, || match self.consul.service(node.entity_id()) {
             Some(service) if service["AggregatedStatus"] == status => Ok(service),
             other => Err(format!("{other:?}")),
         })
@@ -87,7 +91,7 @@ impl Ground<'_> {
     #[track_caller]
     pub fn wait_application(&self, node: &Asterisk, name: &str) {
         let id = format!("stasis/{}/{name}", node.entity_id());
-        eventually(&format!("application {name} on {}", node.entity_id()), seconds(30), || {
+        eventually(&format!("application {name} on {}", node.entity_id()), PATIENCE, || {
             let listed = node.ari().get("/amqp").ok()["applications"].take();
             let is_there = listed.as_array().is_some_and(|all| all.iter().any(|one| one == name));
             let is_registered = self.consul.service(&id).is_some();
@@ -105,11 +109,12 @@ impl Ground<'_> {
     pub fn start_kamailio(&self, kamailio: &Kamailio, nodes: &[Asterisk]) -> Dispatcher {
         let address = format!("address = \"127.0.0.1:{}\"", self.consul.port());
         let dispatcher = Dispatcher::start(&address, kamailio);
-        eventually("the list of nodes", seconds(20), || {
+        eventually("the list of nodes", PATIENCE, || {
+            dispatcher.assert_alive();
             if kamailio.list().is_empty() { Err(dispatcher.log()) } else { Ok(()) }
         });
         kamailio.start();
-        kamailio.wait_destinations(&nodes.iter().collect::<Vec<_>>(), seconds(20));
+        kamailio.wait_destinations(&nodes.iter().collect::<Vec<_>>(), PATIENCE);
         dispatcher
     }
 
@@ -121,7 +126,7 @@ impl Ground<'_> {
     /// Waits until a gateway sees so many nodes that take calls, and has RabbitMQ.
     #[track_caller]
     pub fn wait_gateway(&self, gateway: &Gateway, nodes: usize) {
-        eventually(&format!("{nodes} nodes at the gateway, and RabbitMQ"), seconds(30), || {
+        eventually(&format!("{nodes} nodes at the gateway, and RabbitMQ"), PATIENCE, || {
             let seen = gateway.metric("gateway_nodes{kind=\"passing\"}");
             let amqp = gateway.metric("gateway_amqp_up");
             if (seen, amqp) == (nodes as f64, 1.0) {

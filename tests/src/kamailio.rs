@@ -265,6 +265,18 @@ impl Dispatcher {
         });
     }
 
+    /// Fails the test if it has ended.
+    ///
+    /// # Panics
+    ///
+    /// With the end of its log.
+    #[track_caller]
+    pub fn assert_alive(&self) {
+        if let Some(status) = self.process.ended() {
+            panic!("the dispatcher ended ({status}):\n{}", tail(&self.log(), 20));
+        }
+    }
+
     /// SIGTERM, and waits for its end in order.
     ///
     /// # Panics

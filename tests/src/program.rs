@@ -34,11 +34,14 @@ pub fn run(name: &'static str, at_end: fn(), work: fn() -> bool) -> ExitCode {
         ENDING.store(true, Ordering::Relaxed);
         crate::process::end_all();
         at_end();
-        eprintln!("\n{name}: interrupted; all servers have ended");
+        eprintln!("\n{name}: interrupted; all that it started has ended");
         exit(130);
     })
     .unwrap_or_else(|error| panic!("no handler for signals: {error}"));
-    match catch_unwind(work) {
+    let worked = catch_unwind(work);
+    // What it held has gone with it; the folder that all of it was in is left.
+    crate::process::end_all();
+    match worked {
         Ok(true) => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     }

@@ -23,13 +23,13 @@ scenarios!(
     the_units_are_valid_and_confined,
 );
 
-fn text_of(name: &str) -> String {
+pub(crate) fn text_of(name: &str) -> String {
     let file = checkout().join("deploy").join(name);
     fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
 /// The names of the files in a folder of `deploy/`, in order.
-fn files_in(folder: &str) -> Vec<String> {
+pub(crate) fn files_in(folder: &str) -> Vec<String> {
     let path = checkout().join("deploy").join(folder);
     let entries = fs::read_dir(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut names: Vec<String> =
@@ -47,13 +47,13 @@ fn at_home(text: &str, replacements: &[(&str, &str)]) -> String {
     })
 }
 
-const PASSWORDS: [(&str, &str); 3] =
+pub(crate) const PASSWORDS: [(&str, &str); 3] =
     [("asterisk", "node-secret"), ("gateway", "gateway-secret"), ("app", "app-secret")];
 const ARI_PASSWORD: &str = "ari-secret";
 
 /// A broker with the users of `definitions.json`, and the options of `rabbitmq.conf` that are no
 /// addresses and need no cluster.
-fn broker() -> Broker {
+pub(crate) fn broker() -> Broker {
     let elsewhere =
         ["listeners.", "management.", "prometheus.", "cluster_formation.", "default_", "log."];
     let conf = text_of("rabbitmq/rabbitmq.conf");

@@ -7,6 +7,10 @@
 key "applications/conf" {
   policy = "write"
 }
+# Who of the copies has which calls.
+key_prefix "apps/conf/" {
+  policy = "write"
+}
 # The app's copies, each with its health check.
 service "conf-app" {
   policy = "write"

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 The Constellation developers
 
-//! That the sample file, the XML help and the README say of every option what the table says.
+//! That the sample file, the XML help and docs/configuration.md say of every option what its table
+//! does.
 
 use asterisk::config::drift;
 
@@ -12,7 +13,7 @@ const TABLES: drift::Tables<'_> = &[("general", GENERAL), ("consul", CONSUL)];
 
 const SAMPLE: &str = include_str!("../../consul.conf.sample");
 const HELP: &str = include_str!("../../documentation.xml");
-const README: &str = include_str!("../../../README.md");
+const REFERENCE: &str = include_str!("../../../docs/configuration.md");
 
 #[test]
 fn the_sample_has_every_option_with_its_default() {
@@ -38,6 +39,6 @@ fn every_option_is_in_its_table_once_and_explained_in_one_line() {
 }
 
 #[test]
-fn the_readme_has_every_option_with_its_default() {
-    assert_eq!(drift::in_readme(TABLES, README, "### consul.conf"), [""; 0]);
+fn the_reference_has_every_option_with_its_default() {
+    assert_eq!(drift::in_reference(TABLES, REFERENCE, "## consul.conf"), [""; 0]);
 }

@@ -2,7 +2,7 @@
 // Copyright (C) 2026 The Constellation developers
 
 //! Every option of `amqp.conf`: the table the file is read by, and that the sample file, the XML
-//! help and the README are compared with.
+//! help and docs/configuration.md are compared with.
 
 use asterisk::config::KnownOption;
 

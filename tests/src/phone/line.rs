@@ -123,6 +123,9 @@ impl Line {
     fn talk(&mut self) -> bool {
         let heard = self.audio.hear();
         let mut shared = lock(&self.shared);
+        if !heard.is_empty() {
+            shared.heard_at = Instant::now();
+        }
         shared.heard.extend(heard);
         let over = shared.heard.len().saturating_sub(KEPT);
         shared.heard.drain(..over);

@@ -42,6 +42,8 @@ struct Shared {
     /// The final answer to the INVITE.
     answer: Option<Message>,
     heard: VecDeque<i16>,
+    /// When something came the last time.
+    heard_at: Instant,
     hangs_up: bool,
     is_gone: bool,
 }
@@ -68,6 +70,7 @@ impl Phone {
             state: State::Calling,
             answer: None,
             heard: VecDeque::new(),
+            heard_at: Instant::now(),
             hangs_up: false,
             is_gone: false,
         }));
@@ -150,12 +153,33 @@ impl Phone {
         })
     }
 
+    /// Lets so much time pass, and gives what was heard meanwhile: nothing, where no audio comes.
+    pub fn listen_for(&self, time: Duration) -> Vec<i16> {
+        lock(&self.shared).heard.clear();
+        thread::sleep(time);
+        lock(&self.shared).heard.drain(..).collect()
+    }
+
     /// Waits until it hears just these of all those tones, in what comes within `length`.
     #[track_caller]
     pub fn wait_hears(&self, length: Duration, wanted: &[u32], of: &[u32], within: Duration) {
         eventually(&format!("{} to hear {wanted:?}", self.tone), within, || {
             let heard = tone::heard(&self.listen(length), of);
             if heard == wanted { Ok(()) } else { Err(format!("{heard:?}")) }
+        });
+    }
+
+    /// Waits until no audio at all has come for so long.
+    ///
+    /// # Panics
+    ///
+    /// When that is not so `within`.
+    #[track_caller]
+    pub fn wait_silence(&self, length: Duration, within: Duration) {
+        let what = format!("{length:?} without audio at the phone with {} Hz", self.tone);
+        eventually(&what, within, || match lock(&self.shared).heard_at.elapsed() {
+            silent if silent >= length => Ok(()),
+            silent => Err(format!("{silent:?}")),
         });
     }
 

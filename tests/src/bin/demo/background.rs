@@ -1,25 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 The Constellation developers
 
-//! `make up`, `make down`: the servers in the background.
+//! `make up`, `make watch`, `make down`: the system in the background.
 //!
 //! `up` starts this program once more, as `serve`, which holds the servers: they live and die with
 //! that one process. What it says of itself is in the cache folder.
 
 use std::fs::{self, File};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rig::process::{Signal, send, tail};
 use rig::wait::poll;
 use rig::{Consumer, seconds};
 use serde_json::{Value, json};
 
+use crate::leaflet::leaflet;
+use crate::places::Places;
 use crate::print;
-use crate::stage::{EXCHANGE, Stage, broker, provide_roots};
+use crate::stage::{EXCHANGE, Stage, broker, ground, provide_roots};
 
 const LONGEST_START: Duration = seconds(300);
+const NODES: RangeInclusive<usize> = 1..=8;
+/// How long a node that was killed stays away: enough to see what becomes of its calls.
+const REST: Duration = seconds(10);
 
 fn state_file() -> PathBuf {
     rig::root::cache().join("demo.json")
@@ -30,7 +37,7 @@ fn log_file() -> PathBuf {
 }
 
 /// What `serve` says of itself, if it is running.
-fn state() -> Option<Value> {
+pub(crate) fn state() -> Option<Value> {
     let state: Value = serde_json::from_slice(&fs::read(state_file()).ok()?).ok()?;
     // After a crash of the machine the file is there, and the number may be another program's.
     let words = fs::read(format!("/proc/{}/cmdline", state["pid"])).ok()?;
@@ -44,25 +51,43 @@ pub(crate) fn forget() {
     }
 }
 
+/// How many nodes are wanted.
+fn nodes() -> Result<usize, String> {
+    let text = std::env::var("NODES").unwrap_or_default();
+    let count = if text.is_empty() { Ok(2) } else { text.parse() };
+    let count = count.ok().filter(|count| NODES.contains(count));
+    count.ok_or_else(|| format!("NODES={text}: from {} to {}", NODES.start(), NODES.end()))
+}
+
 pub(crate) fn up() -> bool {
+    if let Err(reason) = nodes() {
+        eprintln!("demo: {reason}");
+        return false;
+    }
     if let Some(state) = state() {
-        println!("The servers are running already.\n\n{}", leaflet(&state));
+        println!("It is running already.\n\n{}", shown(&state));
         return true;
+    }
+    if let Err(reason) = Places::known() {
+        eprintln!("demo: {reason}");
+        return false;
     }
     provide_roots();
     let log = File::create(log_file());
     let log = log.unwrap_or_else(|error| panic!("{}: {error}", log_file().display()));
     let errors =
         log.try_clone().unwrap_or_else(|error| panic!("{}: {error}", log_file().display()));
+    let program = std::env::current_exe().unwrap_or_else(|error| panic!("own path: {error}"));
     // A session of its own: the end of this terminal is not its end.
     let mut child = Command::new("setsid")
-        .arg(program())
+        .arg(program)
         .arg("serve")
         .stdin(Stdio::null())
         .stdout(log)
         .stderr(errors)
         .spawn()
         .unwrap_or_else(|error| panic!("setsid: {error}"));
+    println!("Starting: half a minute.");
     let begun = poll(LONGEST_START, || match (state(), child.try_wait()) {
         (Some(state), _) => Ok(Some(state)),
         (None, Ok(Some(_))) => Ok(None),
@@ -71,15 +96,12 @@ pub(crate) fn up() -> bool {
     let log = fs::read_to_string(log_file()).unwrap_or_default();
     match begun {
         Ok(Some(state)) => {
-            println!("{log}\n{}", leaflet(&state));
+            println!("{log}\n{}", shown(&state));
             true
         }
         _ => {
-            eprintln!(
-                "{}\ndemo: the servers did not start (see {})",
-                tail(&log, 30),
-                log_file().display()
-            );
+            let file = log_file();
+            eprintln!("{}\ndemo: it did not start (see {})", tail(&log, 30), file.display());
             false
         }
     }
@@ -87,28 +109,45 @@ pub(crate) fn up() -> bool {
 
 /// Holds the servers until a signal comes.
 pub(crate) fn serve() -> bool {
-    let broker = broker();
-    let stage = Stage::set(&broker);
+    let refused = |reason: String| -> ! { panic!("{reason}") };
+    let count = nodes().unwrap_or_else(|reason| refused(reason));
+    let places = Places::known().unwrap_or_else(|reason| refused(reason));
+    let broker = broker(&places);
+    let stage = Stage::set(ground(&broker, &places), &places, count);
     let state = json!({
         "pid": std::process::id(),
-        "url": stage.tenant.url(),
-        "leaflet": stage.leaflet(&program().display().to_string()),
+        "url": stage.ground.tenant.url(),
+        "sip": places.sip,
+        "leaflet": leaflet(&stage, &places),
     });
     let new = state_file().with_extension("new");
     fs::write(&new, state.to_string())
         .and_then(|()| fs::rename(&new, state_file()))
         .unwrap_or_else(|error| panic!("{}: {error}", state_file().display()));
+    keep(&stage)
+}
+
+/// Starts a node again that has ended, as systemd would; any other server's end ends all.
+fn keep(stage: &Stage<'_>) -> ! {
+    let mut gone: Vec<Option<Instant>> = vec![None; stage.nodes.len()];
     loop {
-        // Nobody else takes these messages; a server that ends by itself ends us all.
-        while stage.consumer.receive(seconds(1)).is_some() {}
-        stage.asterisk.assert_alive();
+        thread::sleep(seconds(1));
+        stage.gateway.assert_alive();
+        stage.kamailio.assert_alive();
+        for (node, gone) in stage.nodes.iter().zip(&mut gone) {
+            if node.process().ended().is_none() {
+                *gone = None;
+            } else if gone.get_or_insert_with(Instant::now).elapsed() >= REST {
+                node.start_again();
+            }
+        }
     }
 }
 
 /// Shows events as they come, until a signal comes or the servers end.
 pub(crate) fn watch() -> bool {
     let Some(state) = state() else {
-        eprintln!("demo: no servers are running (make up)");
+        eprintln!("demo: nothing is running to be watched (make up)");
         return false;
     };
     let url = state["url"].as_str().unwrap_or_default();
@@ -123,7 +162,7 @@ pub(crate) fn watch() -> bool {
 
 pub(crate) fn down() -> bool {
     let Some(state) = state() else {
-        println!("No servers are running.");
+        println!("Nothing is running.");
         return true;
     };
     let pid = state["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).unwrap_or_default();
@@ -133,17 +172,13 @@ pub(crate) fn down() -> bool {
         Some(_) => Err(()),
     });
     match gone {
-        Ok(()) => println!("The servers have ended."),
+        Ok(()) => println!("All has ended."),
         Err(()) => eprintln!("demo: process {pid} does not end"),
     }
     gone.is_ok()
 }
 
-fn leaflet(state: &Value) -> String {
+fn shown(state: &Value) -> String {
     let text = state["leaflet"].as_str().unwrap_or_default();
-    format!("{text}\n`make down` ends them.")
-}
-
-fn program() -> PathBuf {
-    std::env::current_exe().unwrap_or_else(|error| panic!("own path: {error}"))
+    format!("{text}\n`make down` ends it.")
 }

@@ -25,12 +25,17 @@ fn paint(colour: &str, text: &str) -> String {
 
 /// Does a step: its name shows before, its result and how long it took after.
 pub(crate) fn step<T>(name: &str, work: impl FnOnce() -> (String, T)) -> T {
-    print!("{} {name} ... ", paint(BOLD, "==>"));
+    print!("{} {name} … ", paint(BOLD, "==>"));
     let _ = stdout().flush();
     let begun = Instant::now();
     let (result, value) = work();
     println!("{result} {}", paint(FAINT, &format!("({:.1} s)", begun.elapsed().as_secs_f64())));
     value
+}
+
+/// What comes is about this.
+pub(crate) fn act(title: &str) {
+    println!("\n{}", paint(BOLD, title));
 }
 
 /// One line of its own.
@@ -66,15 +71,10 @@ pub(crate) fn event(message: &Message) {
     println!("{}", paint(colour, line.trim_end()));
 }
 
-/// One message with all that a consumer gets of it.
-pub(crate) fn whole(message: &Message) {
-    println!("    routing key  {}", message.routing_key);
-    for (what, table) in [("properties", &message.properties), ("headers", &message.headers)] {
-        for (index, (name, value)) in table.iter().enumerate() {
-            println!("    {:<12} {name}: {value}", if index == 0 { what } else { "" });
-        }
-    }
-    println!("    body         {}", String::from_utf8_lossy(&message.body));
+/// A row of a small table: a label, and figures.
+pub(crate) fn row(label: &str, figures: impl Iterator<Item = String>) {
+    let figures: String = figures.map(|figure| format!("{figure:>9}")).collect();
+    println!("      {label:<18}{figures}");
 }
 
 fn columns(

@@ -1,33 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 The Constellation developers
 
-//! The servers of the demo, together.
+//! The whole system: each step ends when the server serves, and says what was seen of it.
 
-use std::fmt::Write as _;
+use std::time::Instant;
 
 use rig::root::Root;
-use rig::{Asterisk, Broker, Consul, Consumer, Tenant, Version, eventually, seconds};
+use rig::{
+    App, Asterisk, Broker, Consul, Dispatcher, Gateway, Ground, Kamailio, Version, eventually,
+    seconds,
+};
 use serde_json::{Value, json};
 
+use crate::places::Places;
 use crate::print::step;
 
-pub(crate) const APP: &str = "demo";
+/// The name of the application that the conference is.
+pub(crate) const APP: &str = "conf";
 pub(crate) const EXCHANGE: &str = "asterisk";
+const CONFERENCE: &str = "apps/conference/conference.py";
 
-/// Extension that goes into the application.
-pub(crate) const STASIS: &str = "100";
-/// Extension that plays a greeting and hangs up.
-pub(crate) const GREETING: &str = "101";
+/// On a machine that is busy with others a node that lives can be silent for longer than by default.
+const KAMAILIO: &str = "#!define NODE_PATIENCE 5000";
 
-const MODULES: [&str; 4] =
-    ["res_stasis_amqp", "res_consul", "res_consul_discovery", "res_consul_stasis_app"];
-
-/// RabbitMQ, Consul, Asterisk with the modules, and a consumer of all its events from the first on.
 pub(crate) struct Stage<'a> {
-    pub(crate) asterisk: Asterisk,
-    pub(crate) consul: Consul,
-    pub(crate) consumer: Consumer,
-    pub(crate) tenant: Tenant<'a>,
+    // In the order of their ends: each before what it uses.
+    pub(crate) app: App,
+    pub(crate) gateway: Gateway,
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) kamailio: Kamailio,
+    pub(crate) nodes: Vec<Asterisk>,
+    pub(crate) ground: Ground<'a>,
 }
 
 /// Where a root has to be made first, that shows its own progress.
@@ -38,187 +41,98 @@ pub(crate) fn provide_roots() {
 }
 
 /// The broker, apart from [`Stage`] that borrows it.
-pub(crate) fn broker() -> Broker {
-    step("RabbitMQ: starting", || {
-        let broker = Broker::own();
+pub(crate) fn broker(places: &Places) -> Broker {
+    step("RabbitMQ", || {
+        let broker = Broker::at(places.amqp, places.management);
         let version = Root::Testing.version("rabbitmq-server");
-        (format!("version {version} on 127.0.0.1:{}", broker.port()), broker)
+        (format!("{version} serves on 127.0.0.1:{}", broker.port()), broker)
     })
 }
 
+/// Consul, and a virtual host of the broker.
+pub(crate) fn ground<'a>(broker: &'a Broker, places: &Places) -> Ground<'a> {
+    let consul = step("Consul", || {
+        let consul = Consul::builder().http_port(places.consul).with(&json!({"ui": true})).start();
+        let version = Root::Bullseye.version("consul");
+        (format!("{version} has a leader, on 127.0.0.1:{}", consul.port()), consul)
+    });
+    Ground { consul, tenant: broker.named_tenant("demo") }
+}
+
 impl<'a> Stage<'a> {
-    pub(crate) fn set(broker: &'a Broker) -> Self {
-        let tenant = broker.named_tenant(APP);
-        let consul = step("Consul: starting", || {
-            let consul = Consul::builder().with(&json!({"ui": true})).start();
-            let version = Root::Bullseye.version("consul");
-            (format!("version {version} on 127.0.0.1:{}", consul.port()), consul)
+    /// With so many nodes.
+    pub(crate) fn set(ground: Ground<'a>, places: &Places, count: usize) -> Self {
+        let nodes = step(&format!("Asterisk, {count} nodes, each with the four modules"), || {
+            let nodes = ground.nodes(count, |node| node);
+            (format!("{} have booted", Version::V22.root().version("asterisk")), nodes)
         });
-        let consumer = step("A consumer: binding a queue", || {
-            let consumer = Consumer::topic(&tenant.url(), EXCHANGE, &["#"]);
-            (format!("to exchange \"{EXCHANGE}\", routing key \"#\""), consumer)
-        });
-        let asterisk = step("Asterisk with the four modules: starting", || {
-            let node = Asterisk::builder(Version::V22)
-                .conf("amqp.conf", amqp_conf(&tenant))
-                .conf("consul.conf", consul_conf(&consul, 5060))
-                .extension(STASIS, &[&format!("Stasis({APP},hello)"), "Hangup()"])
-                .extension(GREETING, &["Answer()", "Playback(hello-world)", "Hangup()"]);
-            let asterisk = MODULES.into_iter().fold(node, rig::Builder::module).start();
-            // Which port it has is known only now.
-            asterisk.write_conf("consul.conf", &consul_conf(&consul, asterisk.sip_port()));
-            asterisk.cli("module reload res_consul_discovery.so");
-            let version = Version::V22.root().version("asterisk");
-            (format!("version {version}, SIP on 127.0.0.1:{}", asterisk.sip_port()), asterisk)
-        });
-        let stage = Self { asterisk, consul, consumer, tenant };
-        step("The node in Consul", || (stage.wait_registered(), ()));
-        step(&format!("consul kv put applications/{APP}"), || {
-            stage.consul.kv_put(&format!("applications/{APP}"), "");
-            (stage.wait_application(), ())
-        });
-        stage
-    }
-
-    /// Waits until Consul has the node, with its check passing; what it has of it, for a reader.
-    #[track_caller]
-    fn wait_registered(&self) -> String {
-        let port = self.asterisk.sip_port();
-        let node = self.wait_node("registered and passing", |node| {
-            node["AggregatedStatus"] == "passing" && node["Service"]["Port"] == port
-        });
-        let service = &node["Service"];
-        format!(
-            "service {}, id {}, {}:{port}, check {}",
-            text(&service["Service"]),
-            text(&service["ID"]),
-            text(&service["Address"]),
-            text(&node["AggregatedStatus"])
-        )
-    }
-
-    /// Waits until the node is as `fits` says, by its id in Consul.
-    #[track_caller]
-    pub(crate) fn wait_node(&self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
-        eventually(&format!("the node to be {what} in Consul"), seconds(20), || {
-            match self.consul.service(self.asterisk.entity_id()) {
-                Some(node) if fits(&node) => Ok(node),
-                other => Err(format!("{other:?}\n{}", self.asterisk.cli("consul show status"))),
-            }
-        })
-    }
-
-    /// Waits until the application is there, and a service in Consul; where, for a reader.
-    #[track_caller]
-    fn wait_application(&self) -> String {
-        let id = format!("stasis/{}/{APP}", self.asterisk.entity_id());
-        eventually("the application to be there", seconds(20), || {
-            let listed = self.asterisk.ari().get("/amqp").ok();
-            if listed["applications"] == json!([APP]) && self.consul.service(&id).is_some() {
-                Ok(())
-            } else {
-                Err(self.asterisk.cli("consul show applications"))
-            }
-        });
-        format!("application \"{APP}\" is there: in Asterisk, and in Consul as service {id}")
-    }
-
-    /// Waits until nothing of the application is left.
-    #[track_caller]
-    pub(crate) fn wait_no_application(&self) {
-        let id = format!("stasis/{}/{APP}", self.asterisk.entity_id());
-        eventually("the application to be gone", seconds(20), || {
-            let listed = self.asterisk.ari().get("/amqp").ok();
-            let gone = listed["applications"] == json!([]) && self.consul.service(&id).is_none();
-            if gone { Ok(()) } else { Err(self.asterisk.cli("consul show applications")) }
-        });
-    }
-
-    /// Addresses, passwords and what to try: what `make up` prints.
-    pub(crate) fn leaflet(&self, demo: &str) -> String {
-        let broker = self.tenant.broker();
-        let ari = self.asterisk.ari();
-        let (user, password) = ari.login();
-        let (admin, admin_password) = broker.admin();
-        let curl = format!("curl -u {user}:{password} -X POST");
-        let mut text = String::new();
-        let mut line = |name: &str, value: String| {
-            let _ = writeln!(text, "  {name:<22} {value}");
-        };
-        line("RabbitMQ", self.tenant.url());
-        line(
-            "its web page",
-            format!("http://127.0.0.1:{} ({admin} / {admin_password})", broker.management_port()),
-        );
-        let consul = self.consul.port();
-        line("Consul", format!("http://127.0.0.1:{consul}"));
-        line("its web page", format!("http://127.0.0.1:{consul}/ui"));
-        line("Asterisk, ARI", format!("{} ({user} / {password})", ari.url("")));
-        line(
-            "Asterisk, SIP",
-            format!("127.0.0.1:{} (UDP, no registration)", self.asterisk.sip_port()),
-        );
-        line("extensions", format!("{STASIS}: Stasis({APP}); {GREETING}: a greeting"));
-        line("logs, configuration", self.asterisk.folder().display().to_string());
-        let _ = writeln!(text, "\nTo try, the first in a terminal of its own:");
-        let call = ari.url(&format!("/channels?endpoint=Local/{GREETING}@default&app={APP}"));
-        let program = Root::Bullseye.path().join("usr/bin/consul");
-        let program = format!("CONSUL_HTTP_ADDR=127.0.0.1:{consul} {}", program.display());
-        let http = format!("http://127.0.0.1:{consul}/v1");
-        let asterisk = |command| self.asterisk.cli_command_line(command);
-        let filter = r#"'{"events":{"allowed":["StasisStart","StasisEnd"]}}'"#;
-        for (what, command) in [
-            ("see the events as they come", format!("{demo} watch")),
-            ("a call into the application", format!("{curl} '{call}'")),
-            (
-                "one more application, on every node",
-                format!("{program} kv put applications/another"),
-            ),
-            (
-                "which is told of starts and ends only",
-                format!("{program} kv put applications/another {filter}"),
-            ),
-            ("and end it", format!("curl -X DELETE {http}/kv/applications/another")),
-            ("what there is in Consul", format!("curl '{http}/agent/services?pretty'")),
-            ("take the node out of service, and back", asterisk("discovery set maintenance on")),
-            ("", asterisk("discovery set maintenance off")),
-            (
-                "Asterisk's console: discovery show status, consul show status, consul show \
-                 applications, amqp show status",
-                asterisk(""),
-            ),
-        ] {
-            if !what.is_empty() {
-                let _ = writeln!(text, "  # {what}");
-            }
-            let _ = writeln!(text, "  {command}");
+        for (place, node) in nodes.iter().enumerate() {
+            let name = letter(place);
+            step(&format!("Node {name} in Consul"), || (registered(&ground, node), ()));
         }
-        text
+        let (kamailio, dispatcher) = step("Kamailio, its list from Consul", || {
+            let kamailio = Kamailio::at(places.sip, KAMAILIO);
+            let dispatcher = ground.start_kamailio(&kamailio, &nodes);
+            let version = Root::Testing.version("kamailio");
+            let told =
+                format!("{version} on 127.0.0.1:{} sends calls to {count} nodes", places.sip);
+            (told, (kamailio, dispatcher))
+        });
+        let gateway = step("Gateway", || {
+            let gateway = Gateway::at(
+                places.gateway,
+                ground.consul.port(),
+                &[("amqp", &ground.gateway_amqp()), ("bridges", "trunk_timeout = \"30s\"")],
+            );
+            gateway.wait_ready();
+            ground.wait_gateway(&gateway, count);
+            let port = gateway.port();
+            (format!("on 127.0.0.1:{port} has {count} nodes, and their events"), gateway)
+        });
+        let app = step(&format!("python {CONFERENCE}"), || {
+            let app = ground.app(&gateway, CONFERENCE, &[]);
+            eventually("the app in Consul", seconds(30), || {
+                let copies = ground.consul.health(&format!("{APP}-app"));
+                let checks = copies.iter().filter_map(|copy| copy["Checks"].as_array()).flatten();
+                let states: Vec<&Value> = checks.map(|check| &check["Status"]).collect();
+                let is_well = !states.is_empty() && states.iter().all(|state| *state == "passing");
+                if is_well { Ok(()) } else { Err(format!("{states:?}")) }
+            });
+            let put = ground.consul.kv_keys(&format!("applications/{APP}"));
+            assert!(!put.is_empty(), "the app has put no key");
+            (format!("consumes; it is passing in Consul, and has put the key {}", put[0]), app)
+        });
+        for (place, node) in nodes.iter().enumerate() {
+            step(&format!("Application \"{APP}\" on node {}", letter(place)), || {
+                ground.wait_application(node, APP);
+                ("is there, in Asterisk and in Consul".to_owned(), ())
+            });
+        }
+        Self { app, gateway, dispatcher, kamailio, nodes, ground }
+    }
+
+    /// The name of the node with this SIP port.
+    pub(crate) fn node_at(&self, port: u16) -> usize {
+        let found = self.nodes.iter().position(|node| node.sip_port() == port);
+        found.unwrap_or_else(|| panic!("no node has SIP port {port}"))
     }
 }
 
-fn amqp_conf(tenant: &Tenant<'_>) -> String {
-    let (user, password) = (tenant.user(), tenant.password());
-    let (port, vhost) = (tenant.broker().port(), tenant.vhost());
-    format!(
-        "[general]\nenabled = yes\n\n\
-         [bunny]\ntype = connection\nurl = amqp://{user}@127.0.0.1:{port}/{vhost}\n\
-         password = {password}\n\n\
-         [stasis]\ntype = stasis\nconnection = bunny\nexchange = {EXCHANGE}\n\
-         publish_ami_events = yes\npublish_channel_events = yes\n"
-    )
+/// What Consul has of a node that is passing.
+fn registered(ground: &Ground<'_>, node: &Asterisk) -> String {
+    let told = ground.wait_node(node, "passing");
+    let (service, port) = (&told["Service"], node.sip_port());
+    assert_eq!(service["Port"], port, "Consul has another SIP port: {told}");
+    let text = |name: &str| service[name].as_str().unwrap_or_default().to_owned();
+    format!("service {}, id {}, {}:{port}: passing", text("Service"), text("ID"), text("Address"))
 }
 
-fn consul_conf(consul: &Consul, sip_port: u16) -> String {
-    let port = consul.port();
-    format!(
-        "[general]\nenabled = yes\n\n[consul]\nport = {port}\n\n\
-         [discovery]\ndiscovery_ip = 127.0.0.1\ndiscovery_port = {sip_port}\n\n\
-         [stasis_app]\napp_prefix = applications/\n"
-    )
+/// What the nodes are called, in the order of their starts.
+pub(crate) fn letter(place: usize) -> char {
+    char::from(b'a' + u8::try_from(place).unwrap_or(u8::MAX - b'a'))
 }
 
-/// A text of Consul's answer.
-pub(crate) fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or("?")
+/// How long ago, for a reader.
+pub(crate) fn since(begun: Instant) -> String {
+    format!("{:.1} s", begun.elapsed().as_secs_f64())
 }
