@@ -88,7 +88,7 @@ pub(crate) async fn announce(
                 // A session of ours before has it still, or Consul fails, which the session says.
                 Ok(false) | Err(_) => {
                     hub.is_not_announced();
-                    sleep(retry.after_failure(false)).await;
+                    sleep(retry.after_failure(false).min(BEAT)).await;
                 }
             }
             continue;

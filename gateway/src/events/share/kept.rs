@@ -56,6 +56,11 @@ impl Kept {
         let now = event.at;
         self.bytes += event.bytes();
         self.events.push_back(event);
+        self.let_go(now);
+    }
+
+    /// What has been kept for too long, or is too much.
+    pub(super) fn let_go(&mut self, now: Instant) {
         let is_over = |kept: &Self| {
             let first = kept.events.front();
             kept.bytes > BYTES || first.is_some_and(|one| now.duration_since(one.at) > LONGEST)
@@ -104,5 +109,7 @@ mod tests {
             if count == 2 { Fate::Goes } else { Fate::Stays }
         });
         assert_eq!((kept.len(), kept.bytes), (2, 2 * (large.len() + ENVELOPE)));
+        kept.let_go(now + Duration::from_secs(131));
+        assert_eq!((kept.len(), kept.bytes), (0, 0));
     }
 }

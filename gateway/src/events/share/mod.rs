@@ -299,6 +299,7 @@ impl Sharing {
             }
         }
         let mut taken = Taken::default();
+        self.kept.let_go(now);
         self.hand_over_kept(&mut taken);
         for name in &turned {
             self.hand_over_calls(name, &mut taken);

@@ -232,7 +232,7 @@ impl World {
                     gateway.sees = None;
                     gateway.sharing.see(self.consul.clone(), now)
                 }
-                false if self.now % 1000 == 0 => gateway.sharing.arrange(now),
+                false if self.now.is_multiple_of(1000) => gateway.sharing.arrange(now),
                 false => Vec::new(),
             };
             self.take_over(number, takeovers);
