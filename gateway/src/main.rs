@@ -27,6 +27,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use tokio::net::TcpListener;
@@ -39,6 +40,9 @@ use config::{Config, Log, LogFormat};
 use http::Service;
 use net::threads::Threads;
 use proxy::Gateway;
+
+/// The longest wait for the other gateways to be told of our sockets' end.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// One ARI address in front of a fleet of Asterisk servers.
 #[derive(Debug, Parser)]
@@ -181,7 +185,7 @@ async fn run(config: Config) -> Result<(), String> {
     let dialer = net::Dialer::new(&config.nodes.trust, config.nodes.connect_timeout)?;
     let fleet = fleet::Watch::start(config.consul.clone())?;
     let peers = peers::Peers::start(config.consul.clone(), &http::uuid())?;
-    let hub = events::Hub::new(config.events.clone());
+    let hub = events::Hub::new(config.events.clone(), peers.name());
     let (exchange, wiring) = amqp::Exchange::new(hub.wanted());
     let broker = match config.amqp.clone() {
         Some(settings) => {
@@ -202,13 +206,17 @@ async fn run(config: Config) -> Result<(), String> {
         registered: is_registered,
         stopping: stopping.clone(),
     };
-    let mut consuming = None;
+    let (mut consuming, mut announcing) = (None, None);
     if let (Some((settings, dialer, wiring)), Some(exchange)) = (broker, exchange) {
         let feed = events::Feed::new(Arc::clone(&gateway), Arc::clone(&hub));
         let (name, stopping) = (peers.name().to_owned(), stopping.clone());
         let (uses, events) = (hub.uses(), gateway.config.events.clone());
         let keeping = apps::keep(peers.clone(), events, uses, registered, stopping.clone());
         tokio::spawn(keeping);
+        let seen = events::seen(&peers);
+        tokio::spawn(events::follow(Arc::clone(&gateway), Arc::clone(&hub), seen.clone()));
+        let announced = events::announce(Arc::clone(&hub), peers.clone(), seen, stopping.clone());
+        announcing = Some(tokio::spawn(announced));
         tokio::spawn(ends::watch(Arc::clone(&gateway)));
         tokio::spawn(ends::tell(Arc::clone(&gateway), exchange));
         consuming = Some(tokio::spawn(async move {
@@ -237,6 +245,10 @@ async fn run(config: Config) -> Result<(), String> {
     let _ = keeping.await;
     // Sockets are told, and say goodbye.
     let _ = tokio::time::timeout(drain, hub.empty()).await;
+    if let Some(announcing) = announcing {
+        // That they have ended, and so how far they were told.
+        let _ = tokio::time::timeout(FAREWELL, announcing).await;
+    }
     if let Some(consuming) = consuming {
         // It closes what it has within its own time.
         let _ = consuming.await;

@@ -14,11 +14,7 @@ use crate::gateway_access::raw;
 use crate::gateway_fleet::{scenarios, text};
 use crate::gateway_stage::{Stage, about};
 
-scenarios!(
-    an_application_has_the_events_of_all_nodes,
-    calls_are_shared_out_among_sockets,
-    without_a_broker_there_are_no_events,
-);
+scenarios!(an_application_has_the_events_of_all_nodes, without_a_broker_there_are_no_events,);
 
 /// Of a websocket's request.
 const HEAD: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
@@ -208,65 +204,9 @@ fn rights_are_kept(stage: &Stage) {
     assert_eq!(ask(&reader, "POST", "bridges", &json!({}))["status_code"], 403);
 }
 
-fn calls_are_shared_out_among_sockets() {
-    let stage = Stage::start(1, "share = [\"team-*\"]\ngrace = \"1s\"\nwaiting = 100");
-    let gateway = &stage.gateways[0];
-    let sockets: Vec<AriEvents> = (0..2).map(|_| gateway.ari().events("team-a")).collect();
-    let calls: BTreeSet<String> = (0..6).map(|_| stage.call(gateway, "team-a").0).collect();
-    let starts = |events: &AriEvents, count: usize| -> BTreeSet<String> {
-        (0..count).map(|_| about(&events.next_of("StasisStart", seconds(20)))).collect()
-    };
-    let shares: Vec<BTreeSet<String>> = sockets.iter().map(|one| starts(one, 3)).collect();
-    assert!(shares[0].is_disjoint(&shares[1]));
-    assert_eq!(&shares[0] | &shares[1], calls);
-    // What happens to a call goes to who has it.
-    for (events, share) in sockets.iter().zip(&shares) {
-        let id = share.first().expect("a call");
-        gateway.ari().post(&format!("/channels/{id}/variable?variable=X&value=1")).ok();
-        let set = loop {
-            let event = events.next_of("ChannelVarset", seconds(20));
-            if event["variable"] == "X" {
-                break event;
-            }
-        };
-        assert_eq!(about(&set), *id);
-    }
-    // One dies: the other is told of its calls, and has them from then on.
-    let [gone, left] = sockets.try_into().expect("two sockets");
-    gone.cut();
-    assert_eq!(starts(&left, 3), shares[0]);
-    for id in &calls {
-        gateway.ari().delete(&format!("/channels/{id}")).ok();
-    }
-    let ends: BTreeSet<String> =
-        (0..6).map(|_| about(&left.next_of("StasisEnd", seconds(20)))).collect();
-    assert_eq!(ends, calls);
-    who_does_not_read_is_told_and_let_go(&stage);
-    stage.assert_alive();
-    a_gateway_that_is_killed_leaves_nothing_behind(&stage);
-}
-
-/// The other goes on, and removes what only the dead one's client had.
+/// With `count` sockets there already.
 #[track_caller]
-fn a_gateway_that_is_killed_leaves_nothing_behind(stage: &Stage) {
-    let [dying, living] = &stage.gateways;
-    let _lonely = dying.ari().events("lonely");
-    let both = [dying, living].map(|gateway| gateway.ari().events("both"));
-    eventually("both keys", seconds(20), || {
-        let keys = stage.consul.kv_keys("applications/").join(" ");
-        let has = |app| keys.contains(&format!("applications/{app}"));
-        if has("lonely") && has("both") { Ok(()) } else { Err(keys) }
-    });
-    dying.process().kill();
-    let (id, _) = stage.call(living, "both");
-    next_of(&both[1], "StasisStart", &id);
-    // Consul ends its session, and after the grace time what it held is nobody's.
-    stage.wait_keys(&["both"]);
-    living.assert_alive();
-}
-
-#[track_caller]
-fn who_does_not_read_is_told_and_let_go(stage: &Stage) {
+pub(crate) fn who_does_not_read_is_told_and_let_go(stage: &Stage, count: f64) {
     let gateway = &stage.gateways[0];
     let mut client = TcpStream::connect(("127.0.0.1", gateway.port())).expect("a connection");
     // It does not grow then, and is large enough to be read quickly at the end.
@@ -274,7 +214,7 @@ fn who_does_not_read_is_told_and_let_go(stage: &Stage) {
     let query = "app=slow&api_key=rig:gateway-password";
     let request = format!("GET /ari/events?{query} HTTP/1.1\r\nHost: x\r\n{HEAD}\r\n");
     client.write_all(request.as_bytes()).expect("a request");
-    stage.wait_metric(gateway, "gateway_event_sockets", 2.0);
+    stage.wait_metric(gateway, "gateway_event_sockets", count + 1.0);
     // Some eight megabytes, more than the buffers on the way take.
     let many = json!({"variables": {"COUNT": "8000"}});
     gateway.ari().post_json("/channels?endpoint=Local/burst@default&app=slow", &many).ok();
@@ -286,7 +226,7 @@ fn who_does_not_read_is_told_and_let_go(stage: &Stage) {
     let farewell = [[0x88, 43, 0x03, 0xf0].as_slice(), b"too slow: events were lost"].concat();
     let at = rest.len().saturating_sub(45);
     assert!(rest[at..].starts_with(&farewell), "{:?}", String::from_utf8_lossy(&rest[at..]));
-    stage.wait_metric(gateway, "gateway_event_sockets", 1.0);
+    stage.wait_metric(gateway, "gateway_event_sockets", count);
 }
 
 fn without_a_broker_there_are_no_events() {

@@ -73,6 +73,7 @@ mod gateway_page;
 mod gateway_performance;
 mod gateway_process;
 mod gateway_routing;
+mod gateway_share;
 mod gateway_stage;
 mod gateway_tls;
 mod kamailio;

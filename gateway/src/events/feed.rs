@@ -75,7 +75,10 @@ impl Feed {
             learn(&gateway.index, &spans, node.slot, &event);
         }
         let text = gateway.bridges.passed_on(&spans, &event);
-        let passed = self.hub.dispatch(&Event { text: &text, ..event });
+        let lookup = |id: &str| gateway.holdings.channel(&incoming.eid, id);
+        // What we tell ourselves has no place among what the node publishes.
+        let id = if incoming.is_synthetic { "" } else { &incoming.message_id };
+        let passed = self.hub.dispatch(&Event { text: &text, ..event }, id, lookup);
         count("taken");
         gateway.metrics.note_event("passed_on", passed.sockets);
         gateway.metrics.note_event("too_much", passed.slow);

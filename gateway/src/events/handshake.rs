@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, UPGRADE};
 use hyper::header::{
     SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::hub::Hub;
+use super::hub::{Hub, Wanted};
 use super::socket::Client;
 use crate::access::Person;
 use crate::amqp::BrokerState;
@@ -75,17 +75,22 @@ pub(crate) async fn open(
     if *exchange.state.borrow() != BrokerState::Connected {
         return Err(Refusal::unavailable("RabbitMQ is not connected"));
     }
-    let seat = sockets.hub.join(apps.clone(), is_told_all)?;
+    let has_all = params.last("share").is_some_and(|text| is_false(&text));
+    let seat = sockets.hub.join(Wanted { apps: apps.clone(), is_told_all, has_all })?;
     let until = Instant::now() + gateway.config.events.ready;
     let is_ready = async {
         let has = |set: &Arc<BTreeSet<String>>| apps.iter().all(|app| set.contains(app));
         // They end with the process.
         let _ = exchange.bound.clone().wait_for(has).await;
-        let _ = sockets.registered.clone().wait_for(has).await;
-        join_all(apps.iter().map(|app| everywhere(gateway, app, is_told_all))).await;
+        let is_there = async {
+            let _ = sockets.registered.clone().wait_for(has).await;
+            join_all(apps.iter().map(|app| everywhere(gateway, app, is_told_all))).await;
+        };
+        join(is_there, seat.share()).await;
     };
     if timeout_at(until, is_ready).await.is_err() {
-        tracing::warn!("applications {} are not on all nodes yet", apps.join(", "));
+        tracing::warn!("applications {} are not on all nodes and gateways yet", apps.join(", "));
+        seat.share_now();
     }
     let client = Client {
         gateway: Arc::clone(gateway),
@@ -99,6 +104,10 @@ pub(crate) async fn open(
 
 fn is_true(text: &str) -> bool {
     ["true", "yes", "1", "on"].iter().any(|word| text.eq_ignore_ascii_case(word))
+}
+
+fn is_false(text: &str) -> bool {
+    ["false", "no", "0", "off"].iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
 fn no_websocket() -> Refusal {

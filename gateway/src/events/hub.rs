@@ -6,21 +6,35 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::Event;
-use super::share::{Calls, SocketId, Target};
+use super::share::{
+    Announcement, Announcements, Counts, Position, Sharing, SocketId, Takeover, Target,
+};
 use crate::apps::Uses;
 use crate::ari::Refusal;
 use crate::config;
 
+/// What is put into a socket's queue at once.
+#[derive(Debug)]
+pub(super) enum Parcel {
+    Event(Utf8Bytes),
+    /// Of calls taken over, however many: they do not make a client a slow one.
+    Events(Vec<Utf8Bytes>),
+}
+
 #[derive(Debug, Clone)]
 struct Socket {
     id: SocketId,
-    events: mpsc::Sender<Utf8Bytes>,
+    /// It has all of a shared application's calls, or some.
+    has_all: bool,
+    events: mpsc::Sender<Parcel>,
     /// It takes its events too slowly.
     slow: Arc<Notify>,
 }
@@ -28,8 +42,13 @@ struct Socket {
 #[derive(Debug, Default)]
 struct App {
     sockets: Vec<Socket>,
-    calls: Calls,
     is_told_all: bool,
+}
+
+#[derive(Debug)]
+struct State {
+    apps: HashMap<String, App>,
+    sharing: Sharing,
 }
 
 /// What came of an event.
@@ -44,11 +63,24 @@ pub(super) struct Passed {
 #[derive(Debug)]
 pub(crate) struct Hub {
     settings: config::Events,
-    apps: Mutex<HashMap<String, App>>,
+    state: Mutex<State>,
     next: AtomicU64,
     places: Arc<Semaphore>,
     uses: watch::Sender<Uses>,
     wanted: watch::Sender<Arc<BTreeSet<String>>>,
+    /// Sockets that share calls have come or gone.
+    share_changes: watch::Sender<()>,
+    /// The gateways have been seen; told of each time.
+    seen: watch::Sender<bool>,
+}
+
+/// What a client asks for.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub apps: Vec<String>,
+    pub is_told_all: bool,
+    /// All calls, also of applications whose calls are shared.
+    pub has_all: bool,
 }
 
 /// A socket's side: it leaves when this is dropped.
@@ -57,20 +89,26 @@ pub(super) struct Seat {
     hub: Arc<Hub>,
     id: SocketId,
     apps: Vec<String>,
-    pub events: mpsc::Receiver<Utf8Bytes>,
+    /// Those of them of which it has a part of the calls.
+    shared: Vec<String>,
+    pub events: mpsc::Receiver<Parcel>,
     pub slow: Arc<Notify>,
     _place: OwnedSemaphorePermit,
 }
 
 impl Hub {
-    pub(crate) fn new(settings: config::Events) -> Arc<Self> {
+    /// Of the gateway of this name.
+    pub(crate) fn new(settings: config::Events, name: &str) -> Arc<Self> {
+        let state = State { apps: HashMap::new(), sharing: Sharing::new(name) };
         Arc::new(Self {
             places: Arc::new(Semaphore::new(settings.sockets)),
             settings,
-            apps: Mutex::default(),
+            state: Mutex::new(state),
             next: AtomicU64::new(1),
             uses: watch::Sender::default(),
             wanted: watch::Sender::default(),
+            share_changes: watch::Sender::default(),
+            seen: watch::Sender::default(),
         })
     }
 
@@ -90,65 +128,109 @@ impl Hub {
         let _ = self.places.acquire_many(all).await;
     }
 
-    /// Takes a new socket of these applications.
-    pub(super) fn join(
-        self: &Arc<Self>,
-        names: Vec<String>,
-        is_told_all: bool,
-    ) -> Result<Seat, Refusal> {
+    /// Takes a new socket of these applications. Of calls that are shared it has none yet.
+    pub(super) fn join(self: &Arc<Self>, wanted: Wanted) -> Result<Seat, Refusal> {
         let place = Arc::clone(&self.places).try_acquire_owned();
         let place = place.map_err(|_| Refusal::unavailable("too many event websockets"))?;
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, events) = mpsc::channel(self.settings.waiting);
         let slow = Arc::new(Notify::new());
-        let mut apps = self.apps();
-        for name in &names {
-            let app = apps.entry(name.clone()).or_default();
-            app.is_told_all |= is_told_all;
-            let socket = Socket { id, events: sender.clone(), slow: Arc::clone(&slow) };
-            app.sockets.push(socket);
+        let has_all = |name: &String| wanted.has_all || !self.settings.is_shared(name);
+        let shared = wanted.apps.iter().filter(|name| !has_all(name)).cloned().collect();
+        let mut state = self.state();
+        for name in &wanted.apps {
+            let app = state.apps.entry(name.clone()).or_default();
+            app.is_told_all |= wanted.is_told_all;
+            let (events, slow) = (sender.clone(), Arc::clone(&slow));
+            app.sockets.push(Socket { id, has_all: has_all(name), events, slow });
         }
-        self.tell(&apps);
+        self.tell(&state.apps);
+        drop(state);
         let hub = Arc::clone(self);
-        Ok(Seat { hub, id, apps: names, events, slow, _place: place })
+        Ok(Seat { hub, id, apps: wanted.apps, shared, events, slow, _place: place })
     }
 
-    /// Passes an event on to who is to have it.
-    pub(super) fn dispatch(&self, event: &Event<'_>) -> Passed {
-        let mut apps = self.apps();
-        let Some(app) = apps.get_mut(event.app) else { return Passed::default() };
+    /// Passes an event on to who is to have it. `lookup` finds the snapshot of a channel of its
+    /// node.
+    pub(super) fn dispatch(
+        &self,
+        event: &Event<'_>,
+        message_id: &str,
+        lookup: impl Fn(&str) -> Option<Arc<str>>,
+    ) -> Passed {
+        let state = &mut *self.state();
+        let position = if self.settings.share.is_empty() { None } else { Position::of(message_id) };
+        let is_shared = self.settings.is_shared(event.app);
+        let sockets = state.apps.get(event.app).map_or(&[][..], |app| app.sockets.as_slice());
+        if !is_shared && sockets.is_empty() {
+            state.sharing.pass(position.as_ref());
+            return Passed::default();
+        }
         let text = Utf8Bytes::from(event.text);
-        let target = if self.settings.is_shared(event.app) {
-            let ids: Vec<SocketId> = app.sockets.iter().map(|socket| socket.id).collect();
-            app.calls.route(event, &text, &ids)
+        let target = if is_shared {
+            state.sharing.route(event, position, &text, Instant::now(), lookup)
         } else {
+            state.sharing.pass(position.as_ref());
             Target::All
         };
         let mut passed = Passed::default();
-        for socket in &app.sockets {
-            if target == Target::All || target == Target::One(socket.id) {
-                socket.take(&text, &mut passed);
+        for socket in sockets {
+            if socket.has_all || target == Target::All || target == Target::One(socket.id) {
+                socket.take(Parcel::Event(text.clone()), &mut passed);
             }
         }
         passed
     }
 
+    /// These sockets the gateways have announced.
+    pub(super) fn see(&self, announcements: Announcements) {
+        let state = &mut *self.state();
+        let takeovers = state.sharing.see(announcements, Instant::now());
+        state.hand_over(takeovers);
+        self.seen.send_replace(true);
+    }
+
+    /// Somebody's time may be over.
+    pub(super) fn look(&self) {
+        let state = &mut *self.state();
+        let takeovers = state.sharing.arrange(Instant::now());
+        state.hand_over(takeovers);
+    }
+
+    /// What the other gateways are to know of our sockets.
+    pub(super) fn announcement(&self) -> Announcement {
+        self.state().sharing.announcement(clock(), Instant::now())
+    }
+
+    pub(super) fn is_not_announced(&self) {
+        self.state().sharing.is_not_announced();
+    }
+
+    pub(super) fn share_changes(&self) -> watch::Receiver<()> {
+        self.share_changes.subscribe()
+    }
+
+    pub(super) fn is_left(&self) -> bool {
+        self.state().sharing.is_left()
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.state().sharing.counts()
+    }
+
     fn leave(&self, id: SocketId, names: &[String]) {
-        let mut apps = self.apps();
+        let state = &mut *self.state();
         for name in names {
-            let Some(app) = apps.get_mut(name) else { continue };
+            let Some(app) = state.apps.get_mut(name) else { continue };
             app.sockets.retain(|socket| socket.id != id);
-            let others: Vec<SocketId> = app.sockets.iter().map(|socket| socket.id).collect();
-            for (other, start) in app.calls.lost(id, &others) {
-                if let Some(socket) = app.sockets.iter().find(|socket| socket.id == other) {
-                    socket.take(&start, &mut Passed::default());
-                }
-            }
             if app.sockets.is_empty() {
-                apps.remove(name);
+                state.apps.remove(name);
             }
         }
-        self.tell(&apps);
+        self.tell(&state.apps);
+        let takeovers = state.sharing.leave(id, Instant::now());
+        state.hand_over(takeovers);
+        self.share_changes.send_replace(());
     }
 
     fn tell(&self, apps: &HashMap<String, App>) {
@@ -167,14 +249,28 @@ impl Hub {
         });
     }
 
-    fn apps(&self) -> MutexGuard<'_, HashMap<String, App>> {
-        self.apps.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Tells sockets of ours of the calls that are theirs now.
+    fn hand_over(&self, takeovers: Vec<Takeover>) {
+        for Takeover { app, socket, texts } in takeovers {
+            let count = texts.len();
+            tracing::info!(app, "calls of {app} are taken over: {count} events are told again");
+            let mut sockets = self.apps.get(&app).into_iter().flat_map(|app| &app.sockets);
+            if let Some(socket) = sockets.find(|one| one.id == socket && !one.has_all) {
+                socket.take(Parcel::Events(texts), &mut Passed::default());
+            }
+        }
     }
 }
 
 impl Socket {
-    fn take(&self, text: &Utf8Bytes, passed: &mut Passed) {
-        match self.events.try_send(text.clone()) {
+    fn take(&self, parcel: Parcel, passed: &mut Passed) {
+        match self.events.try_send(parcel) {
             Ok(()) => passed.sockets += 1,
             Err(TrySendError::Full(_)) => {
                 passed.slow += 1;
@@ -184,6 +280,48 @@ impl Socket {
             Err(TrySendError::Closed(_)) => {}
         }
     }
+}
+
+impl Seat {
+    /// Has its part of shared calls from now on: until the other gateways know of that.
+    pub(super) async fn share(&self) {
+        if self.shared.is_empty() {
+            return;
+        }
+        let hub = &self.hub;
+        let mut seen = hub.seen.subscribe();
+        // Without them it would have all calls. This and what follows ends with the process.
+        let _ = seen.wait_for(|seen| *seen).await;
+        self.share_now();
+        let since = loop {
+            if let Some(since) = hub.state().sharing.settled(self.id) {
+                break since;
+            }
+            if seen.changed().await.is_err() {
+                return;
+            }
+        };
+        sleep(Duration::from_millis(since.saturating_sub(clock()))).await;
+    }
+
+    /// The same, whoever knows of it.
+    pub(super) fn share_now(&self) {
+        if self.shared.is_empty() {
+            return;
+        }
+        let state = &mut *self.hub.state();
+        for app in &self.shared {
+            let takeovers = state.sharing.join(app, self.id, Instant::now());
+            state.hand_over(takeovers);
+        }
+        self.hub.share_changes.send_replace(());
+    }
+}
+
+/// Milliseconds since 1970.
+fn clock() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Drop for Seat {
@@ -202,16 +340,23 @@ mod tests {
         settings.waiting = 2;
         settings.sockets = 3;
         settings.share = share.iter().map(|name| (*name).to_owned()).collect();
-        Hub::new(settings)
+        Hub::new(settings, "here")
     }
 
     fn dispatch(hub: &Hub, app: &str, channel: &str) -> Passed {
         let data = format!(r#"{{"channel":{{"id":"{channel}"}}}}"#);
-        hub.dispatch(&Event::read(&incoming("StasisStart", app, &data)).unwrap())
+        hub.dispatch(&Event::read(&incoming("StasisStart", app, &data)).unwrap(), "", |_| None)
+    }
+
+    fn wanted(names: &[&str]) -> Wanted {
+        let apps = names.iter().map(|name| (*name).to_owned()).collect();
+        Wanted { apps, is_told_all: false, has_all: false }
     }
 
     fn join(hub: &Arc<Hub>, names: &[&str]) -> Seat {
-        hub.join(names.iter().map(|name| (*name).to_owned()).collect(), false).unwrap()
+        let seat = hub.join(wanted(names)).unwrap();
+        seat.share_now();
+        seat
     }
 
     #[test]
@@ -249,13 +394,49 @@ mod tests {
         assert_eq!(dispatch(&hub, "ab", "c").sockets, 1);
         assert!(one.events.try_recv().is_ok() && two.events.try_recv().is_err());
         drop(one);
-        assert!(two.events.try_recv().unwrap().contains("\"id\":\"c\""));
+        let Parcel::Events(texts) = two.events.try_recv().unwrap() else { panic!("one event") };
+        assert!(texts.len() == 1 && texts[0].contains("\"id\":\"c\""));
+    }
+
+    #[test]
+    fn who_wants_all_has_all() {
+        let hub = hub(&["a"]);
+        let mut one = join(&hub, &["a"]);
+        let mut all = hub.join(Wanted { has_all: true, ..wanted(&["a"]) }).unwrap();
+        all.share_now();
+        assert_eq!(dispatch(&hub, "a", "c").sockets, 2);
+        assert!(one.events.try_recv().is_ok() && all.events.try_recv().is_ok());
+        drop(one);
+        assert!(all.events.try_recv().is_err());
+        assert_eq!(dispatch(&hub, "a", "d").sockets, 1);
+    }
+
+    #[tokio::test]
+    async fn a_socket_is_served_once_the_others_know_of_it() {
+        let hub = hub(&["a"]);
+        let seat = hub.join(wanted(&["a"])).unwrap();
+        let is_shared = |seat: &Seat| futures_util::FutureExt::now_or_never(seat.share()).is_some();
+        assert!(!is_shared(&seat) && hub.announcement() == Announcement::default());
+        hub.see(Announcements::new());
+        assert!(!is_shared(&seat));
+        let mut all = Announcements::from([("here".into(), hub.announcement())]);
+        hub.see(all.clone());
+        // No other has calls.
+        assert_eq!(hub.state().sharing.settled(seat.id), Some(0));
+        seat.share().await;
+        let other = Hub::new(hub.settings.clone(), "there");
+        let second = other.join(wanted(&["a"])).unwrap();
+        second.share_now();
+        all.insert("there".into(), other.announcement());
+        other.see(all);
+        assert!(!is_shared(&second));
+        second.share().await;
     }
 
     #[test]
     fn sockets_are_bounded() {
         let hub = hub(&[]);
         let _held: Vec<Seat> = (0..3).map(|_| join(&hub, &["a"])).collect();
-        assert_eq!(hub.join(vec!["a".into()], false).unwrap_err().status, 503);
+        assert_eq!(hub.join(wanted(&["a"])).unwrap_err().status, 503);
     }
 }

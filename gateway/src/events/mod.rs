@@ -17,3 +17,4 @@ pub(crate) use event::{Event, run_of};
 pub(crate) use feed::Feed;
 pub(crate) use handshake::{Sockets, open};
 pub(crate) use hub::Hub;
+pub(crate) use share::{Counts, announce, follow, seen};

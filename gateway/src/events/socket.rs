@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
-use super::hub::Seat;
+use super::hub::{Parcel, Seat};
 use super::rest;
 use crate::access::Person;
 use crate::net::stopped;
@@ -155,7 +155,7 @@ impl Client {
                     unless_slow(&slow, sink.send(Message::Text(answer))).await
                 }
                 event = seat.events.recv() => match event {
-                    Some(event) => unless_slow(&slow, send_all(sink, event, seat)).await,
+                    Some(parcel) => unless_slow(&slow, send_all(sink, parcel, seat)).await,
                     None => return End::Theirs,
                 },
                 _ = pings.tick() => {
@@ -177,12 +177,20 @@ impl Client {
 /// What waits is written together.
 async fn send_all(
     sink: &mut SplitSink<Socket, Message>,
-    first: Utf8Bytes,
+    first: Parcel,
     seat: &mut Seat,
 ) -> Result<(), Error> {
-    sink.feed(Message::Text(first)).await?;
-    while let Ok(event) = seat.events.try_recv() {
-        sink.feed(Message::Text(event)).await?;
+    let mut next = Some(first);
+    while let Some(parcel) = next {
+        match parcel {
+            Parcel::Event(event) => sink.feed(Message::Text(event)).await?,
+            Parcel::Events(events) => {
+                for event in events {
+                    sink.feed(Message::Text(event)).await?;
+                }
+            }
+        }
+        next = seat.events.try_recv().ok();
     }
     sink.flush().await
 }

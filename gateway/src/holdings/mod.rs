@@ -166,6 +166,13 @@ impl Holdings {
         !self.all().endings.iter().any(|ending| ending.eid == eid && ending.boot == boot)
     }
 
+    /// ARI's object of a channel, as it was seen last.
+    pub(crate) fn channel(&self, eid: &str, id: &str) -> Option<Arc<str>> {
+        let all = self.all();
+        let held = all.nodes.get(eid)?.things.get(&(Kind::Channel, Box::from(id)))?;
+        Some(Arc::clone(&held.snapshot))
+    }
+
     /// How many things there are.
     pub(crate) fn count(&self) -> usize {
         self.all().nodes.values().map(|node| node.things.len()).sum()

@@ -16,6 +16,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::amqp::BrokerState;
+use crate::events::Counts;
 use crate::fleet::{ConsulState, State};
 use crate::index::Kind;
 use crate::proxy::Gateway;
@@ -57,6 +58,7 @@ pub(crate) struct Metrics {
     held: Gauge,
     broker: Gauge,
     spans: Gauge,
+    shared: Family<Word, Gauge>,
 }
 
 /// From half a millisecond on, doubled.
@@ -83,6 +85,7 @@ impl Default for Metrics {
             held: Gauge::default(),
             broker: Gauge::default(),
             spans: Gauge::default(),
+            shared: Family::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("requests", "Requests of clients", metrics.requests.clone());
@@ -97,6 +100,7 @@ impl Default for Metrics {
         registry.register("consul_up", "Whether Consul answers", metrics.consul.clone());
         registry.register("events", "Events, by what became of them", metrics.events.clone());
         registry.register("event_sockets", "Event websockets", metrics.sockets.clone());
+        registry.register("shared", "Of calls shared out among sockets", metrics.shared.clone());
         registry.register("held", "What applications have on the nodes", metrics.held.clone());
         registry.register("amqp_up", "Whether RabbitMQ is connected", metrics.broker.clone());
         metrics
@@ -141,6 +145,15 @@ impl Metrics {
     pub(crate) fn note_event(&self, kind: &'static str, count: u64) {
         if count > 0 {
             self.events.get_or_create(&Word { kind }).inc_by(count);
+        }
+    }
+
+    /// What there is of shared applications.
+    pub(crate) fn note_shared(&self, counts: Counts) {
+        let Counts { sockets, calls, kept } = counts;
+        for (kind, count) in [("sockets", sockets), ("calls", calls), ("kept", kept)] {
+            let gauge = self.shared.get_or_create(&Word { kind }).clone();
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
 
