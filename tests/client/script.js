@@ -13,6 +13,9 @@ const { Transcript } = require('./transcript.js');
 
 const APP = 'script';
 
+/** Of what has just begun: the rest depends on how far it has come. */
+const known = ({ id, name, target_uri }) => ({ id, name, target_uri });
+
 main(...process.argv.slice(2)).then(
   (told) => process.stdout.write(JSON.stringify(told), () => process.exit(0)),
   (error) => {
@@ -46,15 +49,11 @@ async function main(url, user, password) {
 async function place(client, script, name) {
   const call = script.call(name, client.Channel());
   const caller = `${call.id};2`;
-  await script.does(`${name}: originate`, () =>
-    call.originate({
-      endpoint: 'Local/script@default/n',
-      app: APP,
-      appArgs: 'one,two',
-      callerId: 'Script <100>',
-      variables: { COLOUR: 'red' },
-    }),
-  );
+  await script.does(`${name}: originate`, async () => {
+    const endpoint = 'Local/script@default/n';
+    const shown = { callerId: 'Script <100>', variables: { COLOUR: 'red' } };
+    return known(await call.originate({ endpoint, app: APP, appArgs: 'one,two', ...shown }));
+  });
   await script.event('StasisStart', caller);
   await script.does(`${name}: ring`, () => client.channels.ring({ channelId: caller }));
   await script.does(`${name}: stop ringing`, () => client.channels.ringStop({ channelId: caller }));
@@ -90,7 +89,9 @@ async function holds(client, script, call) {
 
 async function recordings(client, script, call) {
   const recording = client.LiveRecording('recorded', {});
-  await script.does('record', () => call.record({ name: 'recorded', format: 'wav' }, recording));
+  await script.does('record', async () =>
+    known(await call.record({ name: 'recorded', format: 'wav' }, recording)),
+  );
   await script.event('RecordingStarted', 'recorded');
   await script.does('pause', () => client.recordings.pause({ recordingName: 'recorded' }));
   await script.does('unpause', () => client.recordings.unpause({ recordingName: 'recorded' }));
@@ -116,9 +117,10 @@ async function recordings(client, script, call) {
 /** Plays something that ends by itself. */
 async function play(client, script, on, name, media) {
   const playback = script.call(name, client.Playback());
-  await on.play({ media }, playback);
+  const told = await on.play({ media }, playback);
   await script.event('PlaybackStarted', playback.id);
   await script.event('PlaybackFinished', playback.id);
+  return known(told);
 }
 
 async function playbacks(client, script, call) {
@@ -129,7 +131,9 @@ async function playbacks(client, script, call) {
 /** Plays a tone, and stops it. */
 async function tone(client, script, on, name) {
   const playback = script.call(name, client.Playback());
-  await script.does(`${name}: play`, () => on.play({ media: 'tone:ring' }, playback));
+  await script.does(`${name}: play`, async () =>
+    known(await on.play({ media: 'tone:ring' }, playback)),
+  );
   await script.event('PlaybackStarted', playback.id);
   await script.does(`${name}: get`, () => playback.get());
   await script.does(`${name}: pause`, () => playback.control({ operation: 'pause' }));
@@ -142,7 +146,9 @@ async function tone(client, script, on, name) {
 
 async function snoops(client, script, call) {
   const snoop = script.call('snoop', client.Channel());
-  await script.does('snoop', () => call.snoopChannel({ spy: 'both', app: APP }, snoop));
+  await script.does('snoop', async () =>
+    known(await call.snoopChannel({ spy: 'both', app: APP }, snoop)),
+  );
   await script.event('StasisStart', snoop.id);
   await script.does('the snoop', () => snoop.get());
   await script.does('no snoop', () => snoop.hangup());
@@ -168,7 +174,9 @@ async function bridges(client, script, first, second) {
     client.applications.get({ applicationName: APP }),
   );
   await tone(client, script, bridge, 'tone for both');
-  await script.does('record both', () => bridge.record({ name: 'both', format: 'wav' }));
+  await script.does('record both', async () =>
+    known(await bridge.record({ name: 'both', format: 'wav' })),
+  );
   await script.event('RecordingStarted', 'both');
   await script.does('stop', () => client.recordings.stop({ recordingName: 'both' }));
   await script.event('RecordingFinished', 'both');
