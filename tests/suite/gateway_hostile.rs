@@ -48,7 +48,8 @@ impl Random {
             "%00", "%0d%0a", "\0", "%ff", "%", "%zz", "?", "#", "&", "=", "+", "%20", " ", "\"",
             ";", ":", "@", "\u{7f}",
         ];
-        (0..self.number(4)).map(|_| if self.one_in(8) { self.of(&PIECES) } else { "a" }).collect()
+        let count = if self.one_in(10) { 0 } else { 1 + self.number(3) };
+        (0..count).map(|_| if self.one_in(8) { self.of(&PIECES) } else { "a" }).collect()
     }
 
     /// One of ARI's paths, or nearly, or none.
@@ -255,7 +256,7 @@ fn requests_at_random_make_no_fault_and_reach_no_node() {
         assert_eq!(fault, None, "{} {:?}", request.method, request.target);
     }
     // Not all was nonsense.
-    assert!(came.len() > 200, "{}", came.len());
+    assert!(came.len() > 100, "{}", came.len());
     eprintln!("{} of {} requests at random reached the node", came.len(), CLIENTS * REQUESTS);
     gateway.assert_alive();
     assert_eq!(gateway.ari().get("/channels").ok(), json!([]));
