@@ -37,7 +37,7 @@ TEST_PACKAGES := $(addprefix -p ,$(MODULES)) -p res_boundary -p res_watcher
 .DEFAULT_GOAL := all
 .PHONY: all gateway install samples uninstall rig rig-22 build-22 build-16 build-gateway test check audit \
 	unit fuzz fuzz-short suite test-faults faults-short test-memory soak demo up call watch down clean help \
-	apps-venv test-apps instructions bench bench-quick
+	apps-venv ari-client test-apps instructions bench bench-quick
 
 all: ## Build the modules for the Asterisk whose headers are installed
 	@command -v $(CARGO) >/dev/null || { echo "make: cargo is missing: install Rust 1.88 or newer" >&2; exit 1; }
@@ -107,6 +107,10 @@ unit: rig-22 ## Unit tests, without servers
 apps-venv: rig-22
 	@apps/venv.sh
 
+# A client of ARI that tests put before the gateway: target/ari-client
+ari-client: rig-22
+	@tests/client/install.sh
+
 APPS = cd apps && PYTHONPATH=. PYTHONDONTWRITEBYTECODE=1 ../target/apps-venv/bin/python -m
 
 test-apps: apps-venv ## The Python apps and their SDK: ruff, mypy --strict, unit tests
@@ -128,7 +132,7 @@ fuzz: rig-22 ## Fuzz the readers of configuration, keys, events and urls, each f
 fuzz-short: rig-22
 	@$(FOR_22) fuzz/run.sh runs $(FUZZ_RUNS)
 
-suite: build-22 build-16 build-gateway apps-venv ## The integration suite on Asterisk 22 and 16, real servers
+suite: build-22 build-16 build-gateway apps-venv ari-client ## The integration suite on Asterisk 22 and 16, real servers
 	@echo "==> integration suite: Asterisk $(call rig_env,ASTERISK_22_VERSION) and $(call rig_env,ASTERISK_16_VERSION), RabbitMQ $(call rig_env,RABBITMQ_VERSION), Consul $(call rig_env,CONSUL_VERSION)"
 	$(FOR_22) RUST_TEST_THREADS=$(SUITE_THREADS) $(CARGO) test --locked -p constellation-tests
 

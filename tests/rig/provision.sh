@@ -12,6 +12,8 @@
 #   provision.sh memory    a root of Debian testing with Asterisk 22 and valgrind; `all` leaves it out
 #   provision.sh clients   a root of Debian testing with what tests and benchmarks put before a gateway:
 #                          Chromium, wrk, nginx; `all` leaves it out
+#   provision.sh node      a root of Debian testing with Node.js and npm, for a client of ARI; `all` leaves
+#                          it out
 #   provision.sh bench     librabbitmq with its headers, of Debian testing; `all` leaves it out
 #   provision.sh env       what the Makefile needs to know, as NAME=VALUE lines; changes nothing
 #
@@ -59,6 +61,11 @@ recipe() {
             suite=testing
             packages=chromium,nginx-light,wrk
             servers=(chromium nginx wrk)
+            ;;
+        node)
+            suite=testing
+            packages=nodejs,npm
+            servers=(nodejs npm)
             ;;
         bench)
             suite=testing
@@ -170,9 +177,9 @@ case $what in
         provide_root bullseye
         ;;
     tools) provide_tools ;;
-    testing | bullseye | memory | clients | bench)
+    testing | bullseye | memory | clients | node | bench)
         provide_tools
         provide_root "$what"
         ;;
-    *) fail "usage: provision.sh [all|tools|testing|bullseye|memory|clients|bench|env]" ;;
+    *) fail "usage: provision.sh [all|tools|testing|bullseye|memory|clients|node|bench|env]" ;;
 esac

@@ -19,6 +19,7 @@ pub mod black_hole;
 pub mod browser;
 pub mod c_module;
 pub mod certificates;
+pub mod client;
 pub mod consul;
 pub mod consul_conf;
 pub mod consumer;

@@ -21,6 +21,8 @@ pub enum Root {
     Memory,
     /// Debian testing: Chromium, wrk, nginx.
     Clients,
+    /// Debian testing: Node.js.
+    Node,
     /// librabbitmq of Debian testing; nothing runs in it.
     Bench,
 }
@@ -33,6 +35,7 @@ impl Root {
             Self::Bullseye => "bullseye",
             Self::Memory => "memory",
             Self::Clients => "clients",
+            Self::Node => "node",
             Self::Bench => "bench",
         }
     }
@@ -60,7 +63,7 @@ impl Root {
 
     /// Once a process: nothing but a look at the stamp where the root is there.
     fn provision(self) {
-        static DONE: [OnceLock<bool>; 5] = [const { OnceLock::new() }; 5];
+        static DONE: [OnceLock<bool>; 6] = [const { OnceLock::new() }; 6];
         let done = DONE[self as usize].get_or_init(|| {
             let script = Command::new(script("provision.sh")).arg(self.name()).status();
             script.is_ok_and(|status| status.success())

@@ -45,6 +45,16 @@ impl Gate {
         self.proxy.be(self.network);
     }
 
+    /// Is such a network until it is opened again.
+    pub(crate) fn be(&self, network: Network) {
+        self.proxy.be(network);
+    }
+
+    /// How many bytes have gone to the server.
+    pub(crate) fn passed(&self) -> u64 {
+        self.proxy.passed()
+    }
+
     /// Ends all connections, and takes no more.
     pub(crate) fn shut(&self) {
         self.proxy.refuse();

@@ -54,7 +54,7 @@ fn status(answer: &str) -> u16 {
 }
 
 /// Every operation of Asterisk 22, by its own files: method and path.
-fn operations() -> Vec<(String, String)> {
+pub(crate) fn operations() -> Vec<(String, String)> {
     let folder = Root::Testing.path().join("usr/share/asterisk/rest-api");
     let read = |path: &Path| -> Value {
         let text = std::fs::read(path).expect("a file of Asterisk's");

@@ -128,11 +128,11 @@ fn what_is_asked_over_the_socket(
 fn nothing_is_lost_while_the_broker_is_away(stage: &Stage, events: &AriEvents) {
     let [one, two] = &stage.gateways;
     let mark = one.log_mark();
-    stage.gate.shut();
+    stage.gates[0].shut();
     stage.wait_metric(one, "gateway_amqp_up", 0.0);
     let (id, _) = stage.call(two, "Calls");
     // The call's events are in the queue that waits for the gateway.
-    stage.gate.open();
+    stage.gates[0].open();
     next_of(events, "StasisStart", &id);
     stage.wait_metric(one, "gateway_amqp_up", 1.0);
     one.wait_log_after(mark, "RabbitMQ: connected");

@@ -16,8 +16,8 @@ use crate::member::quick;
 
 pub(crate) struct Stage {
     pub(crate) gateways: [Gateway; 2],
-    /// Between the first gateway and RabbitMQ.
-    pub(crate) gate: Gate,
+    /// Between each of them and RabbitMQ.
+    pub(crate) gates: [Gate; 2],
     pub(crate) nodes: Vec<Asterisk>,
     pub(crate) tenant: Tenant<'static>,
     pub(crate) consul: Consul,
@@ -25,6 +25,11 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) fn start(count: usize, events: &str) -> Self {
+        Self::with(count, &[("events", events)])
+    }
+
+    /// One whose gateways have these lines in their configuration.
+    pub(crate) fn with(count: usize, lines: &[(&str, &str)]) -> Self {
         let (consul, tenant) = (Consul::start(), Broker::shared().tenant());
         let amqp = AmqpConf::new(&tenant.url()).text();
         let nodes: Vec<Asterisk> = thread::scope(|scope| {
@@ -36,16 +41,14 @@ impl Stage {
             let starting: Vec<_> = (0..count).map(|_| scope.spawn(start)).collect();
             starting.into_iter().map(|one| one.join().expect("a node")).collect()
         });
-        let gate = Gate::to(tenant.broker().port());
-        gate.open();
-        let gateway = |url: String| {
-            let amqp = format!("url = \"{url}\"");
-            let placement = "placement = \"round_robin\"";
-            let more = [("amqp", amqp.as_str()), ("events", events), ("nodes", placement)];
-            Gateway::start(consul.port(), &more)
-        };
-        let gateways = [gateway(gate.url(&tenant.url())), gateway(tenant.url())];
-        let stage = Self { gateways, gate, nodes, tenant, consul };
+        let gates = [(); 2].map(|()| Gate::to(tenant.broker().port()));
+        let gateways = gates.each_ref().map(|gate| {
+            gate.open();
+            let amqp = format!("url = \"{}\"", gate.url(&tenant.url()));
+            let own = [("amqp", amqp.as_str()), ("nodes", "placement = \"round_robin\"")];
+            Gateway::start(consul.port(), &[own.as_slice(), lines].concat())
+        });
+        let stage = Self { gateways, gates, nodes, tenant, consul };
         for gateway in &stage.gateways {
             stage.wait_metric(gateway, "gateway_nodes{kind=\"passing\"}", count as f64);
             stage.wait_metric(gateway, "gateway_amqp_up", 1.0);

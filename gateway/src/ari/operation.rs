@@ -83,6 +83,18 @@ impl Operation {
         self.method == "GET"
     }
 
+    /// What Asterisk says in it when there is no such thing.
+    pub(crate) fn not_found(&self, kind: Kind) -> &'static str {
+        match (self.method, self.path) {
+            // These look for it by themselves.
+            ("GET", "channels/{channelId}/variable")
+            | (_, "channels/{channelId}/snoop" | "channels/{channelId}/snoop/{snoopId}") => {
+                "Provided channel was not found"
+            }
+            _ => kind.not_found(),
+        }
+    }
+
     /// The name of its first part.
     pub(crate) fn area(&self) -> &'static str {
         self.path.split('/').next().unwrap_or_default()

@@ -117,7 +117,7 @@ fn to_named(request: &Request<'_>, slot: Slot) -> Plan {
 fn find(request: &Request<'_>, known: &Known<'_>) -> Result<Plan, Way> {
     match request.operation.does {
         Does::Owned(kind) | Does::OwnedMakes(kind, _) | Does::OwnedEnds(kind) => {
-            owner(known, kind, request.first()).map(one)
+            owner(known, kind, request.first(), request.operation.not_found(kind)).map(one)
         }
         Does::Joins | Does::Leaves => joins(request, known),
         Does::Creates(makes) => create(request, known, makes),
@@ -138,7 +138,9 @@ fn find(request: &Request<'_>, known: &Known<'_>) -> Result<Plan, Way> {
         Does::Subscribes => subscribe(request, known),
         Does::Notifies => notify(request, known),
         Does::Claims => match request.params.given("channelId") {
-            Some(channel) => owner(known, Kind::Channel, &channel).map(one),
+            Some(channel) => {
+                owner(known, Kind::Channel, &channel, Kind::Channel.not_found()).map(one)
+            }
             None => Err(Refusal::bad("channelId is missing").into()),
         },
         Does::Events => Ok(Plan::Events),
@@ -179,10 +181,10 @@ fn given_id(request: &Request<'_>, makes: Makes) -> Option<String> {
     in_path.or_else(|| request.params.given(makes.id).map(std::borrow::Cow::into_owned))
 }
 
-fn owner(known: &Known<'_>, kind: Kind, id: &str) -> Result<Slot, Way> {
+fn owner(known: &Known<'_>, kind: Kind, id: &str, none: &str) -> Result<Slot, Way> {
     match (known.whereabouts)(kind, id) {
         Whereabouts::At(slot) => Ok(slot),
-        Whereabouts::Nobody => Err(Refusal::not_found(kind.not_found()).into()),
+        Whereabouts::Nobody => Err(Refusal::not_found(none).into()),
         Whereabouts::Unsure(who) => Err(unsure(&who).into()),
         Whereabouts::Unknown => Err(Way::Ask(kind, id.to_owned())),
     }
@@ -226,7 +228,7 @@ fn all(known: &Known<'_>, merge: Merge) -> Result<Plan, Way> {
 }
 
 fn joins(request: &Request<'_>, known: &Known<'_>) -> Result<Plan, Way> {
-    let bridge = owner(known, Kind::Bridge, request.first())?;
+    let bridge = owner(known, Kind::Bridge, request.first(), Kind::Bridge.not_found())?;
     let mut parts: BTreeMap<Slot, Vec<String>> = BTreeMap::new();
     for channel in request.params.all("channel") {
         let slot = match (known.whereabouts)(Kind::Channel, &channel) {
@@ -285,8 +287,7 @@ fn subscribe(request: &Request<'_>, known: &Known<'_>) -> Result<Plan, Way> {
             Whereabouts::Unknown => return Err(Way::Ask(kind, id.to_owned())),
             Whereabouts::Unsure(who) => return Err(unsure(&who).into()),
             Whereabouts::Nobody => {
-                let message = format!("Event source {source} does not exist");
-                return Err(Refusal::new(422, message).into());
+                return Err(Refusal::new(422, "Event source does not exist").into());
             }
         }
     }

@@ -41,6 +41,10 @@ impl Gateway {
                 if let Some(refused) = self.pass_part(task, roster, *slot, channels).await? {
                     return Ok(refused);
                 }
+                if node.eid != span.home {
+                    let home = At::new(self, roster, &span.home)?;
+                    self.tell_members(home, id, channels).await;
+                }
             }
             Ok(empty(StatusCode::NO_CONTENT))
         }

@@ -169,7 +169,11 @@ impl Gateway {
             made.iter().filter_map(|(eid, far)| Some((next.parts.get(eid)?.near(), eid, far)));
         let joins = joins.map(|(near, eid, far)| async move {
             let part = At::new(self, roster, eid)?;
-            self.join_ends(home, part, id, (&near, far)).await
+            self.join_ends(home, part, id, (&near, far)).await?;
+            if let Some(Seen::Has(channels)) = seen.get(eid) {
+                self.tell_members(home, id, channels).await;
+            }
+            Ok(())
         });
         let failed_to_join = join_all(joins).await.into_iter().find_map(Result::err);
         failed.or(failed_to_join).map_or(Ok(()), Err)

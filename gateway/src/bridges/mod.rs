@@ -19,6 +19,7 @@ mod passing;
 mod show;
 mod span;
 mod spans;
+mod told;
 mod trouble;
 mod trunk;
 mod turns;

@@ -136,6 +136,14 @@ impl<'a> At<'a> {
         self.post(path("bridges", id) + "/addChannel" + &query(&leg)).await
     }
 
+    /// Has it tell an application of the bridge.
+    pub(super) async fn subscribe(&self, app: &str, id: &str) -> Result<(), Trouble> {
+        let source = format!("bridge:{id}");
+        let source = query(&[("eventSource", &source)]);
+        let told = self.post(path("applications", app) + "/subscription" + &source).await?;
+        self.expect(told, "POST /applications/…/subscription")
+    }
+
     /// Calls, as this channel.
     pub(super) async fn call(
         &self,

@@ -19,9 +19,7 @@ use super::reply::{self, Body, Reply, failure};
 use super::stamp::stamped;
 use super::{Gateway, Task};
 use crate::access::{Verdict, judge};
-use crate::ari::{
-    Answers, BodyKind, Does, Known, Made, Merge, Plan, Refusal, Whereabouts, encode, route,
-};
+use crate::ari::{Answers, BodyKind, Does, Known, Made, Merge, Plan, Refusal, Whereabouts, route};
 use crate::bridges;
 use crate::fleet::Slot;
 use crate::index::{App, Kind};
@@ -421,6 +419,9 @@ impl Gateway {
         parts: Vec<(Slot, Vec<String>)>,
     ) -> Result<Reply, Refusal> {
         let mut answers = Vec::new();
+        let is_named = |member: &Member| parts.iter().any(|(slot, _)| *slot == member.node.slot);
+        let mut others = roster.askable();
+        others.retain(|member| !is_named(member));
         for (slot, sources) in parts {
             let Some(member) = roster.member(slot) else { continue };
             let sources = sources.join(",");
@@ -428,7 +429,7 @@ impl Gateway {
             let query = task.params.query(more, Some("eventSource"));
             let outgoing = Outgoing {
                 method: task.method.clone(),
-                target: target(task) + &query,
+                target: task.target() + &query,
                 content_type: None,
                 body: Bytes::new(),
                 timeout: self.config.nodes.request_timeout,
@@ -442,6 +443,15 @@ impl Gateway {
                 return Ok(reply::json(status, answer.body));
             }
             answers.push(answer);
+        }
+        // What the application has on the other nodes is in the answer too.
+        let question = Outgoing::get(task.application(), self.config.nodes.question_timeout);
+        let asked = join_all(others.iter().map(|member| self.fetch(member, &question))).await;
+        for (member, asked) in others.iter().zip(asked) {
+            if let Ok((StatusCode::OK, body)) = asked {
+                let eid = member.node.eid.clone();
+                answers.push(Answer { eid, status: StatusCode::OK, body });
+            }
         }
         let (status, body) = merge(Merge::Objects, &answers, &|_, _| true);
         Ok(reply::json(status, body))
@@ -457,7 +467,7 @@ impl Gateway {
         let has_body = content_type.is_some() && !task.body.is_empty();
         Outgoing {
             method: task.method.clone(),
-            target: target(task) + &task.params.query(more, None),
+            target: task.target() + &task.params.query(more, None),
             content_type: content_type.filter(|_| has_body),
             body: if has_body { task.body.clone() } else { Bytes::new() },
             timeout: self.config.nodes.request_timeout,
@@ -488,21 +498,6 @@ impl Gateway {
         self.metrics.note_node(&member.node.eid, outcome, since.elapsed());
         answer
     }
-}
-
-/// The path for a node: every part encoded anew.
-fn target(task: &Task) -> String {
-    let mut target = "/ari".to_owned();
-    let mut values = task.names.iter().map(|(_, value)| value.as_str());
-    for part in task.operation.path.split('/') {
-        target.push('/');
-        if part.starts_with('{') {
-            encode(values.next().unwrap_or_default(), &mut target);
-        } else {
-            target.push_str(part);
-        }
-    }
-    target
 }
 
 /// Why a node gave no answer to what may have changed something.

@@ -8,6 +8,8 @@ mod belongs;
 mod carry;
 mod docs;
 mod gateway;
+#[cfg(test)]
+mod hostile;
 mod merge;
 mod place;
 mod refresh;

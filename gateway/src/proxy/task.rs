@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hyper::Method;
 
 use crate::access::Person;
-use crate::ari::{BodyKind, Does, Found, Operation, Params, Path, Refusal, Request, find};
+use crate::ari::{BodyKind, Does, Found, Operation, Params, Path, Refusal, Request, encode, find};
 
 /// The request, and who makes it.
 #[derive(Debug)]
@@ -56,6 +56,28 @@ impl Task {
     /// The bridge that the path names.
     pub(crate) fn bridge(&self) -> &str {
         self.names.first().map_or("", |(_, value)| value.as_str())
+    }
+
+    /// The path for a node: every part encoded anew.
+    pub(crate) fn target(&self) -> String {
+        let mut target = "/ari".to_owned();
+        let mut values = self.names.iter().map(|(_, value)| value.as_str());
+        for part in self.operation.path.split('/') {
+            target.push('/');
+            if part.starts_with('{') {
+                encode(values.next().unwrap_or_default(), &mut target);
+            } else {
+                target.push_str(part);
+            }
+        }
+        target
+    }
+
+    /// The path of the application that the path names.
+    pub(crate) fn application(&self) -> String {
+        let mut target = "/ari/applications/".to_owned();
+        encode(self.names.first().map_or("", |(_, value)| value.as_str()), &mut target);
+        target
     }
 
     /// Finds the operation.
