@@ -67,7 +67,6 @@ mod gateway_events;
 mod gateway_faults;
 mod gateway_fleet;
 mod gateway_page;
-mod gateway_performance;
 mod gateway_process;
 mod gateway_routing;
 mod gateway_stage;
