@@ -46,7 +46,7 @@ const USAGE: &str = "\
 usage: bench [--gateway] [--quick]
 
     --gateway   the gateway beside nginx, instead of the modules; two minutes
-    --quick     fewer rounds: the modules in four minutes instead of twenty";
+    --quick     fewer rounds: the modules in four minutes instead of eighteen";
 
 /// What is asked for.
 enum Work {
