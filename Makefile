@@ -37,7 +37,7 @@ TEST_PACKAGES := $(addprefix -p ,$(MODULES)) -p res_boundary -p res_watcher
 .DEFAULT_GOAL := all
 .PHONY: all gateway install samples uninstall rig rig-22 build-22 build-16 build-gateway test check audit \
 	unit fuzz fuzz-short suite test-faults faults-short test-memory soak demo up call watch down clean help \
-	apps-venv ari-client test-apps instructions bench bench-quick
+	apps-venv ari-client test-apps instructions bench bench-quick bench-gateway
 
 all: ## Build the modules for the Asterisk whose headers are installed
 	@command -v $(CARGO) >/dev/null || { echo "make: cargo is missing: install Rust 1.88 or newer" >&2; exit 1; }
@@ -166,11 +166,16 @@ instructions: rig-22 ## What an event costs in instructions, against tests/instr
 
 BENCH = $(FOR_22) $(CARGO) run --release --quiet --locked -p constellation-tests --bin bench --
 
-bench: build-22 ## CPU, time on Asterisk's threads, latency, highest rate, beside a C module (20 minutes)
+bench: build-22 build-gateway ## What publishing costs, beside a C module; the gateway beside nginx (20 minutes)
 	@$(BENCH)
+	@$(BENCH) --gateway
 
-bench-quick: build-22 ## The same in 4 minutes, with fewer rounds
+bench-quick: build-22 build-gateway ## The same in 5 minutes, with fewer rounds
 	@$(BENCH) --quick
+	@$(BENCH) --gateway --quick
+
+bench-gateway: build-22 build-gateway ## Only the gateway beside nginx, and its index (2 minutes)
+	@$(BENCH) --gateway
 
 test: check audit unit test-apps fuzz-short instructions suite faults-short ## Everything that must pass
 
@@ -196,4 +201,4 @@ clean: ## Remove what was built; the rig's servers stay in the cache folder
 	$(CARGO) clean
 
 help: ## This list
-	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 17

@@ -72,7 +72,6 @@ mod gateway_faults;
 mod gateway_fleet;
 mod gateway_hostile;
 mod gateway_page;
-mod gateway_performance;
 mod gateway_process;
 mod gateway_routing;
 mod gateway_share;

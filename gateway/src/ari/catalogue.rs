@@ -3,6 +3,9 @@
 
 //! All operations of ARI in Asterisk 16 to 22. A test compares them with Asterisk's own files.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use super::operation::{Makes, Merge};
 use super::{Does, Operation, Path};
 use crate::index::Kind::{self, Bridge, Channel, LiveRecording, Playback, StoredRecording};
@@ -149,22 +152,41 @@ pub(crate) enum Found {
     Nothing,
 }
 
+/// An operation with its path taken apart.
+struct Shape {
+    parts: Vec<&'static str>,
+    operation: &'static Operation,
+}
+
+impl Shape {
+    fn fits(&self, path: &Path) -> bool {
+        let mut pairs = self.parts.iter().zip(&path.0);
+        self.parts.len() == path.0.len()
+            && pairs.all(|(wanted, part)| wanted.starts_with('{') || wanted == part)
+    }
+}
+
+/// By the first part, which is never a parameter. Every request looks here.
+static BY_AREA: LazyLock<HashMap<&'static str, Vec<Shape>>> = LazyLock::new(|| {
+    let mut by_area: HashMap<_, Vec<Shape>> = HashMap::new();
+    for operation in OPERATIONS {
+        let parts = operation.path.split('/').collect();
+        by_area.entry(operation.area()).or_default().push(Shape { parts, operation });
+    }
+    by_area
+});
+
 /// Finds it. A fixed part goes before a parameter, as in Asterisk.
 pub(crate) fn find(method: &str, path: &Path) -> Found {
-    let fits = |operation: &&&'static Operation| {
-        let mut wanted = operation.path.split('/');
-        let fits = path.0.iter().all(|part| match wanted.next() {
-            Some(wanted) => wanted.starts_with('{') || wanted == part,
-            None => false,
-        });
-        fits && wanted.next().is_none()
-    };
+    let shapes = path.0.first().and_then(|area| BY_AREA.get(area.as_str()));
+    let shapes = shapes.into_iter().flatten();
     // How many parts are fixed, those before counting more.
     let exactness = |operation: &Operation| {
         let parts = operation.path.split('/');
         parts.fold(0_u32, |sum, part| sum * 2 + u32::from(!part.starts_with('{')))
     };
-    let fitting: Vec<&'static Operation> = OPERATIONS.iter().filter(|one| fits(&one)).collect();
+    let fitting: Vec<&'static Operation> =
+        shapes.filter(|shape| shape.fits(path)).map(|shape| shape.operation).collect();
     let Some(best) = fitting.iter().map(|operation| exactness(operation)).max() else {
         return Found::Nothing;
     };

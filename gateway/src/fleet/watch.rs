@@ -72,10 +72,11 @@ async fn follow(
         let pause = match listing {
             Ok(listing) => {
                 retry.reset();
-                turn(&state, ConsulState::Answers);
                 let changes = view.take(listing, Instant::now());
-                tell(&changes);
+                // Who sees that Consul answers sees what it has answered.
                 publish(&fleet, &view);
+                turn(&state, ConsulState::Answers);
+                tell(&changes);
                 PACE.saturating_sub(since.elapsed())
             }
             Err(fault) => {

@@ -19,6 +19,10 @@ impl Kind {
     pub(crate) const ALL: [Self; 5] =
         [Self::Channel, Self::Bridge, Self::Playback, Self::LiveRecording, Self::StoredRecording];
 
+    /// Of which no node tells all that it has.
+    pub(super) const UNLISTED: [Self; 3] =
+        [Self::Playback, Self::LiveRecording, Self::StoredRecording];
+
     /// Its place in a table.
     pub(super) fn place(self) -> usize {
         self as usize
@@ -26,7 +30,7 @@ impl Kind {
 
     /// Whether a node tells all that it has.
     pub(crate) fn is_listed(self) -> bool {
-        matches!(self, Self::Channel | Self::Bridge)
+        !Self::UNLISTED.contains(&self)
     }
 
     /// Whether the index keeps it.

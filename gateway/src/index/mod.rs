@@ -99,7 +99,7 @@ impl Index {
     /// All of a node has ended: it is dead, or another process now.
     pub(crate) fn forget_node(&self, slot: Slot) {
         for shard in &self.shards {
-            shard.retain(|_, entry| entry.slot != slot);
+            shard.retain(&Kind::ALL, |entry| entry.slot != slot);
         }
     }
 
@@ -112,9 +112,7 @@ impl Index {
     /// is not in it has ended.
     pub(crate) fn end_read(&self, read: &Read, slot: Slot, kinds: &[Kind]) {
         for shard in &self.shards {
-            shard.retain(|kind, entry| {
-                entry.slot != slot || !kinds.contains(&kind) || entry.read >= read.0
-            });
+            shard.retain(kinds, |entry| entry.slot != slot || entry.read >= read.0);
         }
     }
 
@@ -122,7 +120,7 @@ impl Index {
     pub(crate) fn forget_unasked(&self, after: Duration) {
         let oldest = self.now().saturating_sub(u32::try_from(after.as_secs()).unwrap_or(u32::MAX));
         for shard in &self.shards {
-            shard.retain(|kind, entry| kind.is_listed() || entry.touched() >= oldest);
+            shard.retain(&Kind::UNLISTED, |entry| entry.touched() >= oldest);
         }
     }
 

@@ -112,14 +112,15 @@ impl Shard {
         }
     }
 
-    pub(super) fn retain(&self, stays: impl Fn(Kind, &Entry) -> bool) {
+    /// Of these kinds.
+    pub(super) fn retain(&self, of: &[Kind], stays: impl Fn(&Entry) -> bool) {
         let mut tables = self.write();
         let Tables { kinds, counts } = &mut *tables;
-        for kind in Kind::ALL {
+        for &kind in of {
             let table = &mut kinds[kind.place()];
             let before = table.len();
             table.retain(|_, entry| {
-                let stays = stays(kind, entry);
+                let stays = stays(entry);
                 if !stays && let Some(count) = counts.get_mut(&(entry.slot, kind)) {
                     *count = count.saturating_sub(1);
                 }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use tokio::time::{Instant, timeout};
 
 use super::Gateway;
-use crate::fleet::{Fleet, Slot, State};
+use crate::fleet::{ConsulState, Fleet, Slot, State};
 use crate::holdings::Listing;
 use crate::index::Kind;
 use crate::net::Dialer;
@@ -41,6 +41,8 @@ pub(crate) async fn refresh(
     let mut seen: HashMap<Slot, Seen> = HashMap::new();
     let mut due = Instant::now();
     loop {
+        // Looked at before the fleet: one that is empty since nobody has told of it is not read.
+        let answers = *consul.borrow_and_update() == ConsulState::Answers;
         let fleet = Arc::clone(&fleets.borrow_and_update());
         adopt(&gateway, &dialer, &fleet, &mut seen);
         let is_due = Instant::now() >= due;
@@ -65,7 +67,7 @@ pub(crate) async fn refresh(
         for node in &fleet.nodes {
             seen.entry(node.slot).or_default().state = Some(node.state);
         }
-        if *consul.borrow_and_update() == crate::fleet::ConsulState::Answers {
+        if answers {
             if !*ready.borrow() {
                 gateway.bridges.wait_read().await;
             }

@@ -72,12 +72,12 @@ pub(crate) struct Bar {
 }
 
 impl Bar {
-    fn at_most(what: &'static str, most: f64, measured: Option<f64>) -> Self {
+    pub(crate) fn at_most(what: &'static str, most: f64, measured: Option<f64>) -> Self {
         let is_met = measured.is_some_and(|measured| measured <= most);
         Self { what, wanted: format!("at most {most}"), measured, is_met }
     }
 
-    fn at_least(what: &'static str, least: f64, measured: Option<f64>) -> Self {
+    pub(crate) fn at_least(what: &'static str, least: f64, measured: Option<f64>) -> Self {
         let is_met = measured.is_some_and(|measured| measured >= least);
         Self { what, wanted: format!("at least {least}"), measured, is_met }
     }

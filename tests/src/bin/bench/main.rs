@@ -2,7 +2,8 @@
 // Copyright (C) 2026 The Constellation developers
 
 //! `make bench` and `make bench-quick`: what publishing an event costs Asterisk, side by side with a C
-//! module that does it as the field does. `docs/performance/README.md` says how it is measured.
+//! module that does it as the field does; and `make bench-gateway`, the gateway side by side with nginx.
+//! `docs/performance/README.md` says how it is measured.
 
 mod address;
 mod apps;
@@ -11,6 +12,8 @@ mod bench;
 mod calls;
 mod climb;
 mod cores;
+mod fleet;
+mod gateway;
 mod kit;
 mod listener;
 mod load;
@@ -40,13 +43,34 @@ use crate::machine::Machine;
 use crate::plan::Plan;
 
 const USAGE: &str = "\
-usage: bench [--quick]
+usage: bench [--gateway] [--quick]
 
-    --quick   fewer rounds, in four minutes instead of twenty";
+    --gateway   the gateway beside nginx, instead of the modules; two minutes
+    --quick     fewer rounds: the modules in four minutes instead of eighteen";
+
+/// What is asked for.
+enum Work {
+    Modules(&'static Plan),
+    Gateway(&'static gateway::Plan),
+    /// Of the gateway's work the part that wants a process of its own.
+    Index,
+}
 
 fn main() -> ExitCode {
-    match plan() {
-        Some(_) => rig::program::run("bench", || (), || plan().is_some_and(run)),
+    match work() {
+        Some(Work::Index) => {
+            gateway::print_owners();
+            ExitCode::SUCCESS
+        }
+        Some(_) => rig::program::run(
+            "bench",
+            || (),
+            || match work() {
+                Some(Work::Modules(plan)) => run(plan),
+                Some(Work::Gateway(plan)) => gateway::run(plan),
+                _ => false,
+            },
+        ),
         None => {
             eprintln!("{USAGE}");
             ExitCode::from(2)
@@ -54,10 +78,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn plan() -> Option<&'static Plan> {
-    match std::env::args().skip(1).collect::<Vec<_>>().as_slice() {
-        [] => Some(&plan::FULL),
-        [quick] if quick == "--quick" => Some(&plan::QUICK),
+fn work() -> Option<Work> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] => Some(Work::Modules(&plan::FULL)),
+        ["--quick"] => Some(Work::Modules(&plan::QUICK)),
+        ["--gateway"] => Some(Work::Gateway(&gateway::FULL)),
+        ["--gateway", "--quick"] => Some(Work::Gateway(&gateway::QUICK)),
+        ["--index"] => Some(Work::Index),
         _ => None,
     }
 }

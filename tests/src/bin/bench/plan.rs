@@ -39,7 +39,7 @@ const fn millis(count: u64) -> Duration {
 /// `make bench`
 pub(crate) const FULL: Plan = Plan {
     name: "bench",
-    limit: Duration::from_secs(20 * 60),
+    limit: Duration::from_secs(18 * 60),
     rounds: 5,
     climbs: 5,
     bursts: millis(4000),

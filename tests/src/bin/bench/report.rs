@@ -81,7 +81,7 @@ fn draw(results: &Results, folder: &Path) {
         .unwrap_or_else(|error| panic!("plots in {}: {error}", folder.display()));
 }
 
-fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
+pub(crate) fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
     let path = folder.join(name);
     let written = fs::create_dir_all(folder).and_then(|()| fs::write(&path, text));
     written.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
