@@ -23,6 +23,8 @@ pub(super) enum Seen {
 pub(super) enum Ailment {
     /// The bridge is not at home any more.
     HomeLost,
+    /// Home takes no new calls and has no member any more: the trunks alone keep it from stopping.
+    HomeIdle,
     /// A node has no member any more.
     PartIdle(String),
     /// A node has died.
@@ -33,11 +35,13 @@ pub(super) enum Ailment {
     Whole,
 }
 
-/// Finds it. `is_up` is what Consul says of a node: one that is only silent may be slow.
+/// Finds it. `is_up` and `is_drained` are what Consul says of a node: one that is only silent may be
+/// slow.
 pub(super) fn ailments(
     span: &Span,
     seen: impl Fn(&str) -> Seen,
     is_up: impl Fn(&str) -> bool,
+    is_drained: impl Fn(&str) -> bool,
 ) -> Vec<Ailment> {
     let is_dead = |eid: &str, seen: &Seen| match seen {
         Seen::Refuses => true,
@@ -50,6 +54,17 @@ pub(super) fn ailments(
     }
     if span.parts.is_empty() {
         return vec![Ailment::Whole];
+    }
+    let has_member = |eid: &String| match seen(eid) {
+        Seen::Has(channels) => channels.iter().any(|channel| !is_near(channel)),
+        _ => false,
+    };
+    let is_trunk =
+        |channel: &String| span.parts.values().any(|trunk| trunk.far.as_ref() == Some(channel));
+    // What plays there, or records, is a channel too, and comes to its end first.
+    let is_idle = matches!(&home, Seen::Has(channels) if channels.iter().all(is_trunk));
+    if is_idle && is_drained(&span.home) && span.parts.keys().any(has_member) {
+        return vec![Ailment::HomeIdle];
     }
     let part = |(eid, trunk): (&String, &Trunk)| {
         let is_at_home = match (&home, &trunk.far) {
@@ -82,10 +97,14 @@ mod tests {
     const NEAR: &str = "gateway-trunk-t";
 
     fn of(home: Seen, part: Seen, is_up: bool) -> Vec<Ailment> {
+        at(home, part, is_up, false)
+    }
+
+    fn at(home: Seen, part: Seen, is_up: bool, is_drained: bool) -> Vec<Ailment> {
         let mut span = Span::at("h");
         span.parts.insert("p".into(), Trunk { token: "t".into(), far: Some("far".into()) });
         let seen = |eid: &str| if eid == "h" { home.clone() } else { part.clone() };
-        ailments(&span, seen, |_| is_up)
+        ailments(&span, seen, |_| is_up, |eid| is_drained && eid == "h")
     }
 
     fn has(channels: &[&str]) -> Seen {
@@ -117,11 +136,20 @@ mod tests {
     }
 
     #[test]
+    fn a_drained_home_is_idle_when_only_trunks_are_left_and_somebody_is_elsewhere() {
+        let (idle, part) = (has(&["far"]), has(&[NEAR, "member"]));
+        assert_eq!(at(idle.clone(), part.clone(), true, true), [Ailment::HomeIdle]);
+        assert_eq!(at(idle.clone(), part.clone(), true, false), []);
+        assert_eq!(at(has(&["far", "x"]), part, true, true), []);
+        assert_eq!(at(idle, has(&[NEAR]), true, true), [Ailment::PartIdle("p".into())]);
+    }
+
+    #[test]
     fn a_trunk_that_was_never_finished_is_broken_and_a_span_of_one_node_is_whole() {
         let mut span = Span::at("h");
         let seen = |eid: &str| if eid == "h" { has(&[]) } else { has(&[NEAR, "member"]) };
-        assert_eq!(ailments(&span, seen, |_| true), [Ailment::Whole]);
+        assert_eq!(ailments(&span, seen, |_| true, |_| false), [Ailment::Whole]);
         span.parts.insert("p".into(), Trunk { token: "t".into(), far: None });
-        assert_eq!(ailments(&span, seen, |_| true), [Ailment::PartBroken("p".into())]);
+        assert_eq!(ailments(&span, seen, |_| true, |_| false), [Ailment::PartBroken("p".into())]);
     }
 }

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::ailment::{Ailment, Seen, ailments};
-use super::mend::is_up;
+use super::mend::{is_drained, is_up};
 use super::node::At;
 use super::spans::Spans;
 use super::trouble::Trouble;
@@ -119,7 +119,8 @@ impl Keeper {
                 None => Seen::Silent,
             };
             let mut certain = Vec::new();
-            for ailment in ailments(span, seen, |eid| is_up(&roster, eid)) {
+            let is_up = |eid: &str| is_up(&roster, eid);
+            for ailment in ailments(span, seen, is_up, |eid| is_drained(&roster, eid)) {
                 let mark = (id.to_owned(), ailment);
                 if before.contains(&mark) {
                     certain.push(mark.1.clone());

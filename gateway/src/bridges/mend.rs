@@ -2,7 +2,7 @@
 // Copyright (C) 2026 The Constellation developers
 
 //! Mends a bridge that spans: parts without members end, broken trunks are made anew, and another
-//! node becomes home when home has died.
+//! node becomes home when home has died, or is drained and has no member left.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,6 +13,8 @@ use super::node::At;
 use super::span::{Span, Trunk, is_near};
 use super::trouble::Trouble;
 use super::working::Working;
+use crate::fleet::State;
+use crate::index::Kind;
 use crate::node::Roster;
 use crate::proxy::Gateway;
 
@@ -27,27 +29,41 @@ impl Gateway {
         let Some(mut working) = self.work_now_on(id).await? else { return Ok(()) };
         let mended = self.try_mend(&mut working, roster, id, found).await;
         working.finish().await;
-        mended
+        // Only when it is known that this is not the bridge any more: to clients it goes on.
+        match mended? {
+            Some(left) => At::new(self, roster, &left)?.end(id).await,
+            None => Ok(()),
+        }
     }
 
+    /// The node that lives and is home no more, if that is how it was mended.
     async fn try_mend(
         &self,
         working: &mut Working<'_>,
         roster: &Roster,
         id: &str,
         found: &[Ailment],
-    ) -> Result<(), Trouble> {
-        let Some(mut span) = working.read().await? else { return Ok(()) };
+    ) -> Result<Option<String>, Trouble> {
+        let Some(mut span) = working.read().await? else { return Ok(None) };
         let seen = self.look(roster, &span, id).await;
         let still = ailments(
             &span,
             |eid| seen.get(eid).cloned().unwrap_or(Seen::Silent),
             |eid| is_up(roster, eid),
+            |eid| is_drained(roster, eid),
         );
         let parts = span.parts.len();
         for ailment in still.into_iter().filter(|ailment| found.contains(ailment)) {
             match ailment {
-                Ailment::HomeLost => return self.move_home(working, roster, id, span, &seen).await,
+                Ailment::HomeLost => {
+                    self.move_home(working, roster, id, span, &seen).await?;
+                    return Ok(None);
+                }
+                Ailment::HomeIdle => {
+                    let left = span.home.clone();
+                    let has_moved = self.move_home(working, roster, id, span, &seen).await?;
+                    return Ok(has_moved.then_some(left));
+                }
                 Ailment::Whole => {}
                 Ailment::PartIdle(eid) => {
                     if let Some(trunk) = span.parts.get(&eid) {
@@ -78,10 +94,11 @@ impl Gateway {
             }
         }
         match span.parts.is_empty() {
-            true => working.erase().await,
-            false if span.parts.len() < parts => working.write(&span).await,
-            false => Ok(()),
+            true => working.erase().await?,
+            false if span.parts.len() < parts => working.write(&span).await?,
+            false => {}
         }
+        Ok(None)
     }
 
     async fn look(&self, roster: &Roster, span: &Span, id: &str) -> HashMap<String, Seen> {
@@ -96,7 +113,8 @@ impl Gateway {
         join_all(looks).await.into_iter().collect()
     }
 
-    /// Home is lost: where most members are is home from now on, and the others call there.
+    /// Home is lost: where most members are is home from now on, and the others call there. Whether
+    /// there is such a node.
     async fn move_home(
         &self,
         working: &mut Working<'_>,
@@ -104,7 +122,7 @@ impl Gateway {
         id: &str,
         span: Span,
         seen: &HashMap<String, Seen>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<bool, Trouble> {
         let count = |eid: &String| match seen.get(eid) {
             Some(Seen::Has(channels)) => {
                 let members = channels.iter().filter(|channel| !is_near(channel)).count();
@@ -137,11 +155,20 @@ impl Gateway {
         }
         if elected.is_none() {
             // Somebody may be left on a node that is slow.
-            return if next.parts.is_empty() { working.erase().await } else { Ok(()) };
+            if next.parts.is_empty() {
+                working.erase().await?;
+            }
+            return Ok(false);
         }
         working.write(&next).await?;
-        tracing::warn!("bridge {id} is at home on node {} now: {} is lost", next.home, span.home);
+        tracing::warn!(
+            "bridge {id} is at home on node {} now, and was on {}",
+            next.home,
+            span.home
+        );
         let home = At::new(self, roster, &next.home)?;
+        // Who asks for the bridge from now on is not to be led to the old one.
+        self.index.learn(Kind::Bridge, id, home.slot(), None);
         let name = home.bridge(id).await?.ok_or(Trouble::NoBridge)?.name;
         let parts = next.parts.iter().filter(|(eid, _)| members.contains_key(*eid));
         let calls = parts.map(|(eid, trunk)| async {
@@ -176,11 +203,16 @@ impl Gateway {
             Ok(())
         });
         let failed_to_join = join_all(joins).await.into_iter().find_map(Result::err);
-        failed.or(failed_to_join).map_or(Ok(()), Err)
+        failed.or(failed_to_join).map_or(Ok(true), Err)
     }
 }
 
 /// Whether Consul says so.
 pub(super) fn is_up(roster: &Roster, eid: &str) -> bool {
     roster.fleet.by_eid(eid).is_some_and(|node| node.state.is_up())
+}
+
+/// Whether it takes no new calls, and is to have those it has.
+pub(super) fn is_drained(roster: &Roster, eid: &str) -> bool {
+    roster.fleet.by_eid(eid).is_some_and(|node| node.state == State::Maintenance)
 }

@@ -15,6 +15,7 @@ use super::HIDDEN_APP;
 use super::ailment::Seen;
 use super::trouble::Trouble;
 use crate::ari::encode;
+use crate::fleet::Slot;
 use crate::node::{Member, NodeError, Outgoing, Roster};
 use crate::proxy::Gateway;
 
@@ -70,6 +71,10 @@ impl<'a> At<'a> {
 
     pub(super) fn eid(&self) -> &str {
         &self.member.node.eid
+    }
+
+    pub(super) fn slot(&self) -> Slot {
+        self.member.node.slot
     }
 
     /// `host:port` of its SIP.
