@@ -72,10 +72,11 @@ async fn follow(
         let pause = match listing {
             Ok(listing) => {
                 retry.reset();
-                turn(&state, ConsulState::Answers);
                 let changes = view.take(listing, Instant::now());
                 tell(&changes);
                 publish(&fleet, &view);
+                // Whoever hears that Consul answers finds what it said.
+                turn(&state, ConsulState::Answers);
                 PACE.saturating_sub(since.elapsed())
             }
             Err(fault) => {
@@ -204,6 +205,19 @@ mod tests {
         assert!(asked[0].to_lowercase().contains("x-consul-token: t0k"), "{asked:?}");
         assert!(asked[1].contains("?index=5&wait=1000ms"), "{asked:?}");
         assert!(asked[2].contains("?index=8&"), "{asked:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn when_consul_answers_what_it_said_is_there() {
+        let many: Vec<Value> = (0..2000).map(|eid| service(&format!("e{eid}"), 1, &[])).collect();
+        let consul = Scripted::start(move |number, _| match number {
+            0 => listing(5, &many),
+            _ => Answer::Silence,
+        })
+        .await;
+        let mut watch = Watch::start(settings(consul.port, "")).unwrap();
+        until(&mut watch.consul, "answer", |state| *state == ConsulState::Answers).await;
+        assert_eq!(watch.fleet.borrow().nodes.len(), 2000);
     }
 
     #[tokio::test]

@@ -3,13 +3,16 @@
 
 //! Carries requests out: questions, merged lists, one node's answer passed on.
 
+mod anew;
 mod ask;
 mod belongs;
 mod carry;
+mod desk;
 mod docs;
 mod gateway;
 mod merge;
 mod place;
+mod read;
 mod refresh;
 mod reply;
 mod stamp;
