@@ -64,7 +64,17 @@ impl Gateway {
     /// When it ends before.
     #[track_caller]
     pub fn start_without_waiting(consul: u16, more: &[(&str, &str)]) -> Self {
-        let (folder, port) = (Folder::new("gateway"), ports::free());
+        Self::at(ports::free(), consul, more)
+    }
+
+    /// Like [`Gateway::start_without_waiting`], on this port of its own.
+    ///
+    /// # Panics
+    ///
+    /// When it ends before it listens.
+    #[track_caller]
+    pub fn at(port: u16, consul: u16, more: &[(&str, &str)]) -> Self {
+        let folder = Folder::new("gateway");
         let file = folder.write("gateway.toml", configuration(port, consul, more));
         let mut command = guarded(binary());
         command.arg("--config").arg(file);

@@ -8,9 +8,11 @@ use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::asterisk::Asterisk;
 use crate::folder::Folder;
 use crate::gateway;
 use crate::ports;
@@ -36,7 +38,17 @@ impl Kamailio {
     /// When its files can't be written.
     #[track_caller]
     pub fn new(local: &str) -> Self {
-        let (folder, port) = (Folder::new("kamailio"), ports::free());
+        Self::at(ports::free(), local)
+    }
+
+    /// Like [`Kamailio::new`], for SIP on this port.
+    ///
+    /// # Panics
+    ///
+    /// When its files can't be written.
+    #[track_caller]
+    pub fn at(port: u16, local: &str) -> Self {
+        let folder = Folder::new("kamailio");
         let path = |name: &str| folder.path().join(name).display().to_string();
         let file = checkout().join("deploy/kamailio/kamailio.cfg");
         let text = fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
@@ -134,6 +146,19 @@ impl Kamailio {
             Some((port, target["DEST"]["FLAGS"].as_str()?.to_owned()))
         };
         targets.iter().filter_map(read).collect()
+    }
+
+    /// Waits until it holds these nodes, and no others, for new calls.
+    #[track_caller]
+    pub fn wait_destinations(&self, nodes: &[&Asterisk], within: Duration) {
+        let mut wanted: Vec<u16> = nodes.iter().map(|node| node.sip_port()).collect();
+        wanted.sort_unstable();
+        eventually(&format!("the destinations {wanted:?}"), within, || {
+            let destinations = self.destinations();
+            let mut ports: Vec<u16> = destinations.iter().map(|(port, _)| *port).collect();
+            ports.sort_unstable();
+            if ports == wanted { Ok(()) } else { Err(format!("{destinations:?}")) }
+        });
     }
 
     /// The result of a call over its socket for JSON-RPC; `None` when it gives none.

@@ -45,6 +45,19 @@ struct Ports {
     port_mapper: u16,
 }
 
+impl Ports {
+    /// Free ones, with the port mapper on this one.
+    fn free(port_mapper: u16) -> Self {
+        Self {
+            amqp: ports::free(),
+            amqps: ports::free(),
+            management: ports::free(),
+            distribution: ports::free(),
+            port_mapper,
+        }
+    }
+}
+
 impl Broker {
     /// The broker that the tests of this process share, started by the first. It lives until the
     /// process ends; a test takes a [`Broker::tenant`] of it and leaves the broker alone.
@@ -74,6 +87,23 @@ impl Broker {
     /// When it does not come up within two minutes.
     #[track_caller]
     pub fn with(certificates: Option<Certificates>, configuration: &str) -> Self {
+        Self::mapped(ports::free(), ports::free(), certificates, configuration)
+    }
+
+    /// A broker with AMQP and its management interface on these ports.
+    #[track_caller]
+    pub fn at(amqp: u16, management: u16) -> Self {
+        Self::mapped(amqp, management, None, "")
+    }
+
+    /// With a port mapper of its own.
+    #[track_caller]
+    fn mapped(
+        amqp: u16,
+        management: u16,
+        certificates: Option<Certificates>,
+        configuration: &str,
+    ) -> Self {
         let folder = Folder::new("mq");
         folder.sub("home");
         let port = ports::free();
@@ -83,7 +113,8 @@ impl Broker {
             .args(["-address", "127.0.0.1", "-port", &port.to_string()])
             .spawn("epmd", &folder.path().join("epmd.printed"));
         eventually("epmd to listen", seconds(10), || TcpStream::connect(("127.0.0.1", port)));
-        Self::begun(folder, port, Some(port_mapper), certificates, configuration)
+        let ports = Ports { amqp, management, ..Ports::free(port) };
+        Self::begun(folder, ports, Some(port_mapper), certificates, configuration)
     }
 
     /// One more node, in a cluster with this one. It ends before this one does.
@@ -98,7 +129,8 @@ impl Broker {
         folder.sub("home");
         std::fs::copy(self.folder.path().join(cookie), folder.path().join(cookie))
             .unwrap_or_else(|error| panic!("{cookie}: {error}"));
-        let other = Self::begun(folder, self.ports.port_mapper, None, None, "");
+        let ports = Ports::free(self.ports.port_mapper);
+        let other = Self::begun(folder, ports, None, None, "");
         other.ctl(&["stop_app"]);
         other.ctl(&["join_cluster", &self.node]);
         other.ctl(&["start_app"]);
@@ -108,18 +140,11 @@ impl Broker {
     #[track_caller]
     fn begun(
         folder: Folder,
-        port_of_mapper: u16,
+        ports: Ports,
         port_mapper: Option<Process>,
         certificates: Option<Certificates>,
         configuration: &str,
     ) -> Self {
-        let ports = Ports {
-            amqp: ports::free(),
-            amqps: ports::free(),
-            management: ports::free(),
-            distribution: ports::free(),
-            port_mapper: port_of_mapper,
-        };
         let node = format!("rig-{}@localhost", ports.amqp);
         folder.write("enabled_plugins", "[rabbitmq_management].\n");
         let text = written(ports, certificates.as_ref()) + configuration;

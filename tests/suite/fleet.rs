@@ -3,10 +3,10 @@
 
 //! A node with all four modules, and what Consul knows of it.
 
-use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+pub(crate) use rig::ConsulConf;
 use rig::{Asterisk, Broker, Builder, Consul, Tenant, Version, eventually, seconds};
 use serde_json::Value;
 
@@ -19,54 +19,6 @@ pub(crate) const APPS: &str = "res_consul_stasis_app";
 
 /// In an order in which each finds what it needs.
 pub(crate) const MODULES: [&str; 4] = [AMQP, CONSUL, DISCOVERY, APPS];
-
-/// `consul.conf`, option by option.
-#[derive(Clone)]
-pub(crate) struct ConsulConf {
-    sections: BTreeMap<&'static str, BTreeMap<String, String>>,
-    more: String,
-}
-
-impl ConsulConf {
-    /// The least there must be to register with the agent on this port; all else is default.
-    pub(crate) fn new(port: u16) -> Self {
-        Self { sections: BTreeMap::new(), more: String::new() }
-            .consul("port", &port.to_string())
-            .discovery("discovery_ip", "127.0.0.1")
-    }
-
-    pub(crate) fn consul(self, name: &str, value: &str) -> Self {
-        self.with("consul", name, value)
-    }
-
-    pub(crate) fn discovery(self, name: &str, value: &str) -> Self {
-        self.with("discovery", name, value)
-    }
-
-    pub(crate) fn stasis_app(self, name: &str, value: &str) -> Self {
-        self.with("stasis_app", name, value)
-    }
-
-    pub(crate) fn with(mut self, section: &'static str, name: &str, value: &str) -> Self {
-        self.sections.entry(section).or_default().insert(name.to_owned(), value.to_owned());
-        self
-    }
-
-    /// Text at the end of the file.
-    pub(crate) fn more(mut self, text: &str) -> Self {
-        self.more.push_str(text);
-        self
-    }
-
-    pub(crate) fn text(&self) -> String {
-        let section = |(name, options): (&&str, &BTreeMap<String, String>)| {
-            let lines = options.iter().map(|(name, value)| format!("{name} = {value}\n"));
-            format!("[{name}]\n{}\n", lines.collect::<String>())
-        };
-        let sections: String = self.sections.iter().map(section).collect();
-        format!("[general]\nenabled = yes\n\n{sections}{}", self.more)
-    }
-}
 
 /// A node with the four modules in place, none loaded, and some extensions to call.
 pub(crate) fn node(version: Version, amqp: &str, consul: &ConsulConf) -> Builder {

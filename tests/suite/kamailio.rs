@@ -51,19 +51,6 @@ fn channels(asterisk: &Asterisk) -> u32 {
     counted(asterisk, "active channel")
 }
 
-/// Waits until Kamailio itself has these nodes, and no others, for new calls.
-#[track_caller]
-fn wait_destinations(kamailio: &Kamailio, nodes: &[&Asterisk], within: Duration) {
-    let mut wanted: Vec<u16> = nodes.iter().map(|node| node.sip_port()).collect();
-    wanted.sort_unstable();
-    eventually(&format!("the destinations {wanted:?}"), within, || {
-        let destinations = kamailio.destinations();
-        let mut ports: Vec<u16> = destinations.iter().map(|(port, _)| *port).collect();
-        ports.sort_unstable();
-        if ports == wanted { Ok(()) } else { Err(format!("{destinations:?}")) }
-    });
-}
-
 /// Calls that are answered and hung up at once by the node: `count`, `rate` a second, none may fail.
 #[track_caller]
 fn call(kamailio: &Kamailio, count: u32, rate: u32) {
@@ -95,7 +82,7 @@ fn calls_go_by_weight_and_go_on_whatever_dies() {
     });
     kamailio.start();
     dispatcher.wait_log("Kamailio has read the list", 1);
-    wait_destinations(&kamailio, &[a, b, c], SOME);
+    kamailio.wait_destinations(&[a, b, c], SOME);
 
     // By weight: a hundred calls, as 1 to 1 to 2.
     call(&kamailio, 100, 20);
@@ -111,7 +98,7 @@ fn calls_go_by_weight_and_go_on_whatever_dies() {
         nodes.iter().filter(|node| node.process().ended().is_none()).collect();
 
     // With Consul gone, the last list goes on; also for a Kamailio and a dispatcher that start anew.
-    wait_destinations(&kamailio, &living, SOME);
+    kamailio.wait_destinations(&living, SOME);
     let last = kamailio.list();
     consul.kill();
     dispatcher.wait_log("the fleet stays as it was seen last", 1);
@@ -122,7 +109,7 @@ fn calls_go_by_weight_and_go_on_whatever_dies() {
     kamailio.kill();
     kamailio.start();
     assert_eq!(kamailio.list(), last);
-    wait_destinations(&kamailio, &living, SOME);
+    kamailio.wait_destinations(&living, SOME);
     call(&kamailio, 5, 5);
 
     consul_comes_back_empty(&kamailio, &consul, &dispatcher, &living);
@@ -131,12 +118,12 @@ fn calls_go_by_weight_and_go_on_whatever_dies() {
     for node in &living {
         node.cli("discovery set maintenance on");
     }
-    wait_destinations(&kamailio, &[], seconds(3));
+    kamailio.wait_destinations(&[], seconds(3));
     let caller = SipSocket::new();
     let uri = format!("sip:call@127.0.0.1:{}", kamailio.port());
     assert_eq!(caller.status(kamailio.port(), &caller.request("INVITE", &uri, "")), 503);
     living[0].cli("discovery set maintenance off");
-    wait_destinations(&kamailio, &living[..1], SOME);
+    kamailio.wait_destinations(&living[..1], SOME);
     call(&kamailio, 5, 5);
     kamailio.assert_alive();
     dispatcher.stop();
@@ -161,7 +148,7 @@ fn drained_under_calls(kamailio: &Kamailio, nodes: &[Asterisk]) {
 
     let said = drained.cli("discovery set maintenance on");
     assert!(said.contains("is in maintenance"), "{said}");
-    wait_destinations(kamailio, &others, seconds(3));
+    kamailio.wait_destinations(&others, seconds(3));
     assert!(kamailio.listed(2).contains(&drained.sip_port()), "{}", kamailio.list());
     // What was on its way when Kamailio read the list is there when the next call is.
     let settled = of_others() + 1;
@@ -186,7 +173,7 @@ fn drained_under_calls(kamailio: &Kamailio, nodes: &[Asterisk]) {
     load.hang_up();
     load.wait(seconds(40));
     drained.cli("discovery set maintenance off");
-    wait_destinations(kamailio, &nodes.iter().collect::<Vec<_>>(), SOME);
+    kamailio.wait_destinations(&nodes.iter().collect::<Vec<_>>(), SOME);
 }
 
 /// A node is killed: its own calls end, and no other's.
@@ -211,7 +198,7 @@ fn killed_with_calls_on_all(kamailio: &Kamailio, consul: &Consul, nodes: &[Aster
     assert_eq!(living.iter().map(channels).collect::<Vec<_>>(), before, "calls of others live");
 
     wait_status(consul, killed.entity_id(), "critical");
-    wait_destinations(kamailio, &[&nodes[0], &nodes[1]], seconds(3));
+    kamailio.wait_destinations(&[&nodes[0], &nodes[1]], seconds(3));
     drop(held);
     // Their calls have no caller any more.
     for node in living {
@@ -238,7 +225,7 @@ fn consul_comes_back_empty(
     for node in living {
         wait_status(consul, node.entity_id(), "passing");
     }
-    wait_destinations(kamailio, living, SOME);
+    kamailio.wait_destinations(living, SOME);
     load.hang_up();
     load.wait(seconds(40));
 }

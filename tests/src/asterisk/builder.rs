@@ -28,6 +28,7 @@ const DATA_FOLDER: &str = "/usr/share/asterisk";
 pub struct Builder {
     version: Version,
     entity_id: String,
+    sip_port: Option<u16>,
     files: BTreeMap<String, String>,
     appended: Vec<(String, String)>,
     extensions: Vec<String>,
@@ -55,6 +56,7 @@ impl Builder {
         let builder = Self {
             version,
             entity_id: format!("02:00:00:00:{high:02x}:{low:02x}"),
+            sip_port: None,
             files: BTreeMap::new(),
             appended: Vec::new(),
             extensions: Vec::new(),
@@ -153,6 +155,12 @@ impl Builder {
         self
     }
 
+    /// The port of its PJSIP transport, for whoever must know it before the node starts.
+    pub fn sip_port(mut self, port: u16) -> Self {
+        self.sip_port = Some(port);
+        self
+    }
+
     /// A line in section `options` of `asterisk.conf`.
     pub fn option(mut self, line: &str) -> Self {
         self.options.push(line.to_owned());
@@ -209,7 +217,7 @@ impl Builder {
         let ports = Ports {
             http: ports::free(),
             ami: ports::free(),
-            sip: ports::free(),
+            sip: self.sip_port.unwrap_or_else(ports::free),
             rtp: ports::block(RTP_PORTS),
         };
         self.furnish(&folder, ports);

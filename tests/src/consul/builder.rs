@@ -25,6 +25,7 @@ pub struct ConsulBuilder {
     kind: Kind,
     management_token: Option<String>,
     https: Option<Value>,
+    http_port: Option<u16>,
     more: Value,
 }
 
@@ -46,6 +47,7 @@ impl ConsulBuilder {
             kind: Kind::Development,
             management_token: None,
             https: None,
+            http_port: None,
             more: json!({}),
         }
     }
@@ -92,6 +94,13 @@ impl ConsulBuilder {
         self
     }
 
+    /// With its HTTP API on this port.
+    #[must_use]
+    pub fn http_port(mut self, port: u16) -> Self {
+        self.http_port = Some(port);
+        self
+    }
+
     /// With more of Consul's own configuration, such as `{"limits": {…}}`.
     #[must_use]
     pub fn with(mut self, configuration: &Value) -> Self {
@@ -106,7 +115,7 @@ impl ConsulBuilder {
     /// When it does not come up within 30 s.
     #[track_caller]
     pub fn start(self) -> Consul {
-        let http = ports::free();
+        let http = self.http_port.unwrap_or_else(ports::free);
         let serf = ports::free();
         let https = self.https.as_ref().map(|_| ports::free());
         let node = match self.kind {
