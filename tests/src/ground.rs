@@ -47,16 +47,20 @@ impl Ground<'_> {
         MODULES.into_iter().fold(node, Builder::module)
     }
 
-    /// So many of them, started side by side. Consul has each, passing.
+    /// So many of them, each furnished with more, started side by side. Consul has each, passing.
     ///
     /// # Panics
     ///
     /// When one does not get there.
     #[track_caller]
-    pub fn nodes(&self, count: usize) -> Vec<Asterisk> {
+    pub fn nodes(
+        &self,
+        count: usize,
+        furnish: impl Fn(Builder) -> Builder + Sync,
+    ) -> Vec<Asterisk> {
         let nodes: Vec<Asterisk> = thread::scope(|scope| {
             let starting: Vec<_> =
-                (0..count).map(|_| scope.spawn(|| self.node().start())).collect();
+                (0..count).map(|_| scope.spawn(|| furnish(self.node()).start())).collect();
             let end = |one: thread::ScopedJoinHandle<'_, Asterisk>| one.join();
             let ended: Result<_, _> = starting.into_iter().map(end).collect();
             // What it panicked with has been told.
