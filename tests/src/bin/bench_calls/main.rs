@@ -37,18 +37,20 @@ use crate::report::Figures;
 use crate::system::System;
 
 const USAGE: &str = "\
-usage: bench-calls [--quick] [calls|fleets]
+usage: bench-calls [--quick] [calls|wide|thousand]
 
-    --quick   fewer nodes, rates and calls, in four minutes instead of fifteen
-    calls     only calls to two and more nodes; nothing is written
-    fleets    only the 25 and the 1,000 nodes; nothing is written";
+    --quick    fewer nodes, rates and calls, in four minutes instead of fifteen
+    calls      only calls to two and more nodes; nothing is written
+    wide       only the 25 nodes; nothing is written
+    thousand   only the 1,000 nodes; nothing is written";
 
 /// What is measured.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Scope {
     All,
     Calls,
-    Fleets,
+    Wide,
+    Thousand,
 }
 
 fn main() -> ExitCode {
@@ -75,7 +77,8 @@ fn asked() -> Option<(&'static Plan, Scope)> {
     match rest {
         [] => Some((plan, Scope::All)),
         ["calls"] => Some((plan, Scope::Calls)),
-        ["fleets"] => Some((plan, Scope::Fleets)),
+        ["wide"] => Some((plan, Scope::Wide)),
+        ["thousand"] => Some((plan, Scope::Thousand)),
         _ => None,
     }
 }
@@ -87,22 +90,31 @@ fn run(plan: &'static Plan, scope: Scope) -> bool {
     println!("==> {}: {}", plan.name, machine.line());
     let say = |what: &str| println!("{:>5.0} s  {what}", began.elapsed().as_secs_f64());
     let broker = Broker::own();
-    let (mut rates, mut held) = (Vec::new(), Vec::new());
-    if scope != Scope::Fleets {
-        (rates, held) = under_calls(plan, &broker, &say);
+    let calls = || under_calls(plan, &broker, &say);
+    let wide = || {
+        say("25 nodes");
+        wide::run(plan, &broker)
+    };
+    let thousand = || {
+        say("1,000 nodes");
+        thousand::run(plan, &broker)
+    };
+    match scope {
+        Scope::All => {}
+        Scope::Calls => {
+            println!("{:#?}", calls());
+            return true;
+        }
+        Scope::Wide => {
+            println!("{:#?}", wide());
+            return true;
+        }
+        Scope::Thousand => {
+            println!("{:#?}", thousand());
+            return true;
+        }
     }
-    if scope == Scope::Calls {
-        println!("{rates:#?}\n{held:#?}");
-        return true;
-    }
-    say("25 nodes");
-    let wide = wide::run(&broker);
-    say("1,000 nodes");
-    let thousand = thousand::run(plan, &broker);
-    if scope == Scope::Fleets {
-        println!("{wide:#?}\n{thousand:#?}");
-        return true;
-    }
+    let ((rates, held), wide, thousand) = (calls(), wide(), thousand());
     let figures = Figures { rates, held, wide, thousand };
     let took = began.elapsed();
     let summary = report::publish(plan, &machine, &figures, took);

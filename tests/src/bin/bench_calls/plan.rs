@@ -22,6 +22,8 @@ pub(crate) struct Plan {
     pub(crate) held: &'static [u32],
     /// How long they are held once all are there.
     pub(crate) hold: Duration,
+    /// Calls to 25 nodes, and after one of them is drained.
+    pub(crate) wide: u32,
     /// How often a node changes in Consul, to see how soon that shows.
     pub(crate) changes: u32,
     /// How often one kind of request is sent.
@@ -37,6 +39,7 @@ pub(crate) const FULL: Plan = Plan {
     step: seconds(10),
     held: &[200, 400, 600, 800, 1000, 1200],
     hold: seconds(10),
+    wide: 1000,
     changes: 10,
     requests: 50,
 };
@@ -50,6 +53,7 @@ pub(crate) const QUICK: Plan = Plan {
     step: seconds(5),
     held: &[200],
     hold: seconds(5),
+    wide: 300,
     changes: 3,
     requests: 10,
 };

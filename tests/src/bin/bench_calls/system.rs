@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use rig::ground::Ground;
 use rig::{
-    App, Asterisk, Broker, Builder, Call, Consul, Dispatcher, Gateway, Kamailio, eventually, ports,
-    seconds,
+    App, Asterisk, Broker, Builder, Call, Consul, ConsulConf, Dispatcher, Gateway, Kamailio,
+    eventually, ports, seconds,
 };
 
 use crate::usage::Part;
@@ -145,14 +145,21 @@ pub(crate) fn counted(node: &Asterisk, what: &str) -> u32 {
 pub(crate) fn started(ground: &Ground<'_>, count: usize) -> Vec<Asterisk> {
     let mut nodes = Vec::new();
     while nodes.len() < count {
+        let furnished = |node| furnished(node, ground.consul.port());
         nodes.extend(ground.nodes(AT_ONCE.min(count - nodes.len()), furnished));
     }
     nodes
 }
 
-fn furnished(node: Builder) -> Builder {
+fn furnished(node: Builder, consul: u16) -> Builder {
+    // Checked as often as by default: a machine that is busy is measured, and not how many it loses.
+    let sip = ports::free();
+    let consul = ConsulConf::new(consul).discovery("discovery_port", &sip.to_string());
     let rtp = ports::block(RTP_PORTS);
     let ports = format!("[general]\nrtpstart = {rtp}\nrtpend = {}\n", rtp + RTP_PORTS - 1);
     // For calls that no application has to do with.
-    node.extension("9000", &["Answer()", "Wait(0.1)", "Hangup()"]).conf("rtp.conf", ports)
+    node.extension("9000", &["Answer()", "Wait(0.1)", "Hangup()"])
+        .sip_port(sip)
+        .conf("consul.conf", consul.text())
+        .conf("rtp.conf", ports)
 }
