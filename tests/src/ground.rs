@@ -38,6 +38,7 @@ impl Ground<'_> {
             .discovery("check_interval", "3s")
             .discovery("discovery_port", &sip.to_string());
         let node = Asterisk::builder(Version::V22)
+            .system_name()
             .sip_port(sip)
             .conf("amqp.conf", AmqpConf::new(&self.tenant.url()).text())
             .conf("consul.conf", consul.text())

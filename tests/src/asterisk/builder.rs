@@ -161,6 +161,13 @@ impl Builder {
         self
     }
 
+    /// Begins the ids of its channels with its entity id: without that, two nodes that began in the
+    /// same second can have one id each for a call.
+    pub fn system_name(self) -> Self {
+        let line = format!("systemname = {}", self.entity_id.replace(':', ""));
+        self.option(&line)
+    }
+
     /// A line in section `options` of `asterisk.conf`.
     pub fn option(mut self, line: &str) -> Self {
         self.options.push(line.to_owned());
