@@ -37,7 +37,7 @@ TEST_PACKAGES := $(addprefix -p ,$(MODULES)) -p res_boundary -p res_watcher
 .DEFAULT_GOAL := all
 .PHONY: all gateway install samples uninstall rig rig-22 build-22 build-16 build-gateway test check audit \
 	unit fuzz fuzz-short suite test-faults faults-short test-memory soak demo up watch down clean help \
-	apps-venv test-apps instructions bench bench-quick
+	apps-venv test-apps instructions bench bench-quick bench-calls
 
 all: ## Build the modules for the Asterisk whose headers are installed
 	@command -v $(CARGO) >/dev/null || { echo "make: cargo is missing: install Rust 1.88 or newer" >&2; exit 1; }
@@ -167,6 +167,10 @@ bench: build-22 ## CPU, time on Asterisk's threads, latency, highest rate, besid
 
 bench-quick: build-22 ## The same in 4 minutes, with fewer rounds
 	@$(BENCH) --quick
+
+# Release: what callers and simulated nodes cost is not what is measured.
+bench-calls: build-22 build-gateway apps-venv ## Calls through Kamailio into an app, 25 and 1,000 nodes (15 minutes; QUICK=yes: 4)
+	@$(FOR_22) $(CARGO) run --release --quiet --locked -p constellation-tests --bin bench-calls -- $(if $(QUICK),--quick)
 
 test: check audit unit test-apps fuzz-short instructions suite faults-short ## Everything that must pass
 

@@ -209,15 +209,12 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn when_consul_answers_what_it_said_is_there() {
-        let many: Vec<Value> = (0..2000).map(|eid| service(&format!("e{eid}"), 1, &[])).collect();
-        let consul = Scripted::start(move |number, _| match number {
-            0 => listing(5, &many),
-            _ => Answer::Silence,
-        })
-        .await;
+        let many: Vec<Value> = (0..200).map(|eid| service(&format!("e{eid}"), 1, &[])).collect();
+        // Also when it is asked again: a machine that is busy may take long for the first.
+        let consul = Scripted::start(move |_, _| listing(5, &many)).await;
         let mut watch = Watch::start(settings(consul.port, "")).unwrap();
         until(&mut watch.consul, "answer", |state| *state == ConsulState::Answers).await;
-        assert_eq!(watch.fleet.borrow().nodes.len(), 2000);
+        assert_eq!(watch.fleet.borrow().nodes.len(), 200);
     }
 
     #[tokio::test]
