@@ -37,7 +37,7 @@ TEST_PACKAGES := $(addprefix -p ,$(MODULES)) -p res_boundary -p res_watcher
 .DEFAULT_GOAL := all
 .PHONY: all gateway install samples uninstall rig rig-22 build-22 build-16 build-gateway test check audit \
 	unit fuzz fuzz-short suite test-faults faults-short test-memory soak demo up call watch down clean help \
-	apps-venv ari-client test-apps instructions bench bench-quick bench-gateway
+	apps-venv ari-client test-apps instructions bench bench-quick bench-gateway bench-calls
 
 all: ## Build the modules for the Asterisk whose headers are installed
 	@command -v $(CARGO) >/dev/null || { echo "make: cargo is missing: install Rust 1.88 or newer" >&2; exit 1; }
@@ -176,6 +176,10 @@ bench-quick: build-22 build-gateway ## The same in 5 minutes, with fewer rounds
 
 bench-gateway: build-22 build-gateway ## Only the gateway beside nginx, and its index (2 minutes)
 	@$(BENCH) --gateway
+
+# Release: what callers and simulated nodes cost is not what is measured.
+bench-calls: build-22 build-gateway apps-venv ## Calls through Kamailio into an app, 25 and 1,000 nodes (15 minutes; QUICK=yes: 4)
+	@$(FOR_22) $(CARGO) run --release --quiet --locked -p constellation-tests --bin bench-calls -- $(if $(QUICK),--quick)
 
 test: check audit unit test-apps fuzz-short instructions suite faults-short ## Everything that must pass
 

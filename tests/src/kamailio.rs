@@ -7,6 +7,7 @@
 use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -108,6 +109,11 @@ impl Kamailio {
     /// The UDP and TCP port of its SIP on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The process that its own are children of.
+    pub fn process(&self) -> Arc<Process> {
+        self.server.process()
     }
 
     /// Its folder.
@@ -249,6 +255,11 @@ impl Dispatcher {
         command.arg("--kamailio").arg(kamailio.socket_path());
         let process = Process::spawn("dispatcher", command, &folder.path().join("log"));
         Self { process, _folder: folder }
+    }
+
+    /// Its process.
+    pub fn process(&self) -> &Process {
+        &self.process
     }
 
     /// Its log so far.

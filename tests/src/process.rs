@@ -149,13 +149,7 @@ impl Process {
 
     /// User and system time it has used.
     pub fn cpu_time(&self) -> Duration {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
-        // After the name, which is in brackets and may hold anything: fields 14 and 15 of proc(5).
-        let after_name = stat.rsplit(')').next().unwrap_or_default();
-        let ticks: u64 =
-            after_name.split_whitespace().skip(11).take(2).flat_map(str::parse::<u64>).sum();
-        // Linux shows 100 ticks a second to every program.
-        Duration::from_millis(ticks * 10)
+        cpu_time(self.pid)
     }
 
     /// Whether a file whose name ends in `name` is mapped into it.
@@ -165,6 +159,40 @@ impl Process {
             .lines()
             .any(|line| line.trim_end_matches(" (deleted)").ends_with(name))
     }
+}
+
+/// A process and all that it started, and those started, by their ids.
+pub fn family(pid: u32) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let parents: Vec<(u32, u32)> =
+        ids.filter_map(|id| Some((id, field(id, "PPid:")?.parse().ok()?))).collect();
+    let mut family = vec![pid];
+    let mut place = 0;
+    while let Some(parent) = family.get(place).copied() {
+        family.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(id, _)| *id));
+        place += 1;
+    }
+    family
+}
+
+/// User and system time that a process has used.
+pub fn cpu_time(pid: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // After the name, which is in brackets and may hold anything: fields 14 and 15 of proc(5).
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let ticks: u64 =
+        after_name.split_whitespace().skip(11).take(2).flat_map(str::parse::<u64>).sum();
+    // Linux shows 100 ticks a second to every program.
+    Duration::from_millis(ticks * 10)
+}
+
+/// The memory of a process in bytes; of what it shares with others, its part.
+pub fn pss_bytes(pid: u32) -> u64 {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kilobytes.unwrap_or_default() * 1024
 }
 
 /// Sends a signal to any process; nothing happens when there is none.

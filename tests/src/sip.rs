@@ -14,6 +14,8 @@ use crate::root::Root;
 
 const SCENARIO: &str = include_str!("../rig/call.xml");
 const RTP_PORTS: u16 = 200;
+/// Where SIPp writes its counters.
+const COUNTS: &str = "counts.csv";
 
 /// One or several calls that are under way. Killed on drop; Asterisk then sees no hangup.
 #[derive(Debug)]
@@ -46,13 +48,36 @@ impl Call {
     #[track_caller]
     pub fn towards(port: u16, extension: &str, hold: Duration, count: u32, rate: u32) -> Self {
         let folder = Folder::new("sip");
-        // A tone of 400 Hz in µ-law, near enough: ten samples up, ten down.
-        let tone: Vec<u8> =
-            (0..8000).map(|sample| if sample / 10 % 2 == 0 { 0x9f } else { 0x1f }).collect();
-        let tone = folder.write("tone.ulaw", tone);
-        let scenario = SCENARIO
-            .replace("TONE", &tone.display().to_string())
-            .replace("HOLD", &hold.as_millis().to_string());
+        let scenario = SCENARIO.replace("HOLD", &hold.as_millis().to_string());
+        let scenario = with_tone(&scenario, &folder);
+        Self::begin(folder, &scenario, port, extension, (count, rate))
+    }
+
+    /// Like [`Call::towards`], but the callers say nothing, and what they hear goes to a port of
+    /// 127.0.0.1: so that many of them cost little.
+    #[track_caller]
+    pub fn silent(
+        port: u16,
+        extension: &str,
+        hold: Duration,
+        (count, rate): (u32, u32),
+        audio: u16,
+    ) -> Self {
+        let scenario = SCENARIO.replace("HOLD", &hold.as_millis().to_string());
+        let scenario = scenario.replace("[rtpstream_audio_port]", &audio.to_string());
+        let (before, rest) = scenario.split_once("<nop>").unwrap_or((&scenario, ""));
+        let after = rest.split_once("</nop>").map_or("", |(_, after)| after);
+        let scenario = format!("{before}{after}");
+        Self::begin(Folder::new("sip"), &scenario, port, extension, (count, rate))
+    }
+
+    fn begin(
+        folder: Folder,
+        scenario: &str,
+        port: u16,
+        extension: &str,
+        (count, rate): (u32, u32),
+    ) -> Self {
         let scenario = folder.write("call.xml", scenario);
         let rtp = ports::block(RTP_PORTS);
         let errors = folder.path().join("errors");
@@ -69,6 +94,10 @@ impl Call {
             .args(["-max_rtp_port", &(rtp + RTP_PORTS - 1).to_string()])
             .args(["-s", extension, "-key", "caller", "4711"])
             .args(["-m", &count.to_string(), "-r", &rate.to_string()])
+            // By default it has its own idea of how many may be under way.
+            .args(["-l", &count.to_string()])
+            .args(["-trace_stat", "-fd", "1", "-stf"])
+            .arg(folder.path().join(COUNTS))
             // Without an answer at all it gives up.
             .args(["-trace_rtt", "-rtt_freq", "1"])
             .args(["-recv_timeout", "30000", "-trace_err", "-error_file"])
@@ -138,8 +167,31 @@ impl Call {
         times.map(|time: f64| Duration::from_secs_f64(time / 1000.0)).collect()
     }
 
+    /// How many calls have failed so far, a moment ago.
+    pub fn failed(&self) -> u32 {
+        let text = fs::read_to_string(self.folder.path().join(COUNTS)).unwrap_or_default();
+        let mut lines = text.lines();
+        let names = lines.next().unwrap_or_default().split(';');
+        let place = names.into_iter().position(|name| name == "FailedCall(C)");
+        let last = lines.next_back().unwrap_or_default();
+        place.and_then(|place| last.split(';').nth(place)?.parse().ok()).unwrap_or_default()
+    }
+
+    /// Its process.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
     /// Whether it is still under way.
     pub fn is_running(&self) -> bool {
         self.process.ended().is_none()
     }
+}
+
+/// With a tone of 400 Hz in µ-law, near enough: ten samples up, ten down.
+fn with_tone(scenario: &str, folder: &Folder) -> String {
+    let tone: Vec<u8> =
+        (0..8000).map(|sample| if sample / 10 % 2 == 0 { 0x9f } else { 0x1f }).collect();
+    let tone = folder.write("tone.ulaw", tone);
+    scenario.replace("TONE", &tone.display().to_string())
 }

@@ -15,7 +15,7 @@ mod shares;
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::sleep;
+use tokio::time::sleep_until;
 
 use crate::config::{Dispatcher, DispatcherConfig};
 use crate::fleet::Watch;
@@ -23,6 +23,9 @@ use roll::Roll;
 
 /// Between two tries to write the list, or to tell Kamailio of it.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Between two lists that Kamailio reads, at least. It has room for two: reading another frees the one
+/// before the last, and a process of its that has not run for so long and still uses that one dies.
+const APART: Duration = Duration::from_secs(1);
 
 /// Why Kamailio may not yet know of a list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,7 +44,7 @@ pub(crate) async fn run(config: DispatcherConfig) -> Result<(), String> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
     let mut roll = Roll::new(dispatcher.transport, &before, consul.forget_after);
     let mut watch = Watch::start(consul)?;
-    let mut desk = Desk { settings: dispatcher, text: None, fault: None, pause: Duration::ZERO };
+    let mut desk = Desk::new(dispatcher);
     tracing::info!("keeping {}", desk.settings.list.display());
     loop {
         tokio::select! {
@@ -66,23 +69,27 @@ struct Desk {
     /// The list that Kamailio has not confirmed yet.
     text: Option<String>,
     fault: Option<Fault>,
-    pause: Duration,
+    /// No try before.
+    next: Instant,
 }
 
 impl Desk {
+    fn new(settings: Dispatcher) -> Self {
+        Self { settings, text: None, fault: None, next: Instant::now() }
+    }
+
     fn take(&mut self, outcome: roll::Outcome) {
         for line in &outcome.told {
             tracing::warn!("{line}");
         }
         if let Some(text) = outcome.text {
             self.text = Some(text);
-            self.pause = Duration::ZERO;
         }
     }
 
-    /// One try; after one that failed, not at once.
+    /// One try, and not too soon after another.
     async fn deliver(&mut self) {
-        sleep(self.pause).await;
+        sleep_until(self.next.into()).await;
         let Some(text) = &self.text else { return };
         let outcome = async {
             file::write(&self.settings.list, text).map_err(Fault::Unwritten)?;
@@ -98,7 +105,7 @@ impl Desk {
             Some(fault @ Fault::Unwritten(_)) => tracing::error!("{fault}"),
             Some(fault) => tracing::warn!("{fault}; it reads the list when it starts"),
         }
-        self.pause = if fault.is_some() { PAUSE } else { Duration::ZERO };
+        self.next = Instant::now() + if fault.is_some() { PAUSE } else { APART };
         self.fault = fault;
     }
 }
@@ -120,7 +127,7 @@ mod tests {
             kamailio: folder.join("socket"),
             transport: Transport::Udp,
         };
-        Desk { settings, text: None, fault: None, pause: Duration::ZERO }
+        Desk::new(settings)
     }
 
     fn list(text: &str) -> roll::Outcome {
@@ -135,7 +142,7 @@ mod tests {
         desk.deliver().await;
         assert_eq!(std::fs::read_to_string(folder.join("list")).unwrap(), "one\n");
         assert!(matches!(desk.fault, Some(Fault::Untold(_))), "{:?}", desk.fault);
-        assert!(desk.text.is_some() && desk.pause == PAUSE);
+        assert!(desk.text.is_some() && desk.next > Instant::now());
 
         let kamailio = UnixDatagram::bind(folder.join("socket")).unwrap();
         let told: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -158,13 +165,21 @@ mod tests {
             }
         });
         desk.take(list("two\n"));
-        assert_eq!(desk.pause, Duration::ZERO, "what is new is tried at once");
         desk.deliver().await;
         let refused = kamailio::Fault::Refused("Reload Failed".to_owned());
         assert_eq!(desk.fault, Some(Fault::Untold(refused)));
         timeout(Duration::from_secs(20), desk.deliver()).await.unwrap();
         assert_eq!((&desk.fault, &desk.text), (&None, &None));
         assert_eq!(*told.lock().unwrap(), ["two\n", "two\n"]);
+
+        // Changes that come together are one list, and it comes after a while.
+        let read = Instant::now();
+        desk.take(list("three\n"));
+        assert!(timeout(APART / 2, desk.deliver()).await.is_err());
+        desk.take(list("four\n"));
+        timeout(Duration::from_secs(20), desk.deliver()).await.unwrap();
+        assert!(read.elapsed() > APART * 9 / 10);
+        assert_eq!(*told.lock().unwrap(), ["two\n", "two\n", "four\n"]);
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

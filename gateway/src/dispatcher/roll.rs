@@ -168,7 +168,7 @@ mod tests {
     }
 
     fn fleet(nodes: &[(&str, State)]) -> Fleet {
-        Fleet { nodes: nodes.iter().map(|(eid, state)| node(eid, *state, 1)).collect() }
+        Fleet::new(nodes.iter().map(|(eid, state)| node(eid, *state, 1)).collect())
     }
 
     /// The destinations of set 1, without their shares.
@@ -204,7 +204,7 @@ mod tests {
             node("c", Maintenance, 9),
             node("e", Warning, 0),
         ];
-        let fleet = Fleet { nodes: nodes.to_vec() };
+        let fleet = Fleet::new(nodes.to_vec());
         let text = roll().see(&fleet).text.unwrap();
         let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
         assert_eq!(
@@ -227,7 +227,7 @@ mod tests {
         let mut six = Node::clone(&node("a", Passing, 1));
         "2001:db8::7".clone_into(&mut six.origin.host);
         six.service_port = 5062;
-        let fleet = Fleet { nodes: vec![Arc::new(six)] };
+        let fleet = Fleet::new(vec![Arc::new(six)]);
         let of = |transport| Roll::new(transport, "", MINUTE).see(&fleet).text.unwrap();
         assert!(of(Transport::Udp).contains("\n1 sip:[2001:db8::7]:5062 8 0 rweight=100\n"));
         assert!(of(Transport::Tls).contains("\n2 sip:[2001:db8::7]:5062;transport=tls\n"));
@@ -304,7 +304,7 @@ mod tests {
         let mut nodes: Vec<Arc<Node>> =
             (0..120).map(|number| node(&format!("n{number:03}"), Passing, 1)).collect();
         nodes.push(node("heavy", Passing, 2));
-        let outcome = roll().see(&Fleet { nodes });
+        let outcome = roll().see(&Fleet::new(nodes));
         assert!(outcome.told[0].starts_with("of 121 nodes, 100 get new calls"), "{outcome:?}");
         let text = outcome.text.unwrap();
         assert_eq!((taking(&text).len(), known(&text)), (100, 121));

@@ -29,7 +29,7 @@ impl Feed {
 
     /// The queue is read, maybe again, and then it may have been lost meanwhile.
     pub(crate) fn begin(&self) {
-        self.gateway.read_anew.notify_one();
+        self.gateway.anew.all();
     }
 
     /// Takes a message. Nothing here waits.
@@ -38,10 +38,10 @@ impl Feed {
         if incoming.name == "EventsLost" {
             tracing::warn!(
                 node = incoming.eid,
-                "node {} lost events: nodes are read anew",
+                "node {} lost events: it is read anew",
                 incoming.eid
             );
-            gateway.read_anew.notify_one();
+            gateway.anew.node(&incoming.eid);
             return count("lost");
         }
         if let Some(run) = run_of(&incoming.eid, &incoming.message_id) {
@@ -49,7 +49,7 @@ impl Feed {
                 return count("late");
             }
             if gateway.holdings.is_new_run(&incoming.eid, run) {
-                gateway.read_anew.notify_one();
+                gateway.anew.node(&incoming.eid);
             }
         }
         let is_new = {

@@ -3,7 +3,7 @@
 
 //! The fleet as it is seen: one listing after the other makes it, and says what has changed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,11 +14,19 @@ use super::{Node, Slot, State};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Fleet {
     pub nodes: Vec<Arc<Node>>,
+    /// Where each is among them: every event is looked up by it.
+    places: HashMap<String, usize>,
 }
 
 impl Fleet {
+    /// The nodes are in the order of their slots.
+    pub(crate) fn new(nodes: Vec<Arc<Node>>) -> Self {
+        let places = nodes.iter().enumerate().map(|(place, node)| (node.eid.clone(), place));
+        Self { places: places.collect(), nodes }
+    }
+
     pub(crate) fn by_eid(&self, eid: &str) -> Option<&Arc<Node>> {
-        self.nodes.iter().find(|node| node.eid == eid)
+        self.nodes.get(*self.places.get(eid)?)
     }
 
     pub(crate) fn by_slot(&self, slot: Slot) -> Option<&Arc<Node>> {
@@ -157,7 +165,7 @@ impl View {
         let mut nodes: Vec<Arc<Node>> =
             self.known.values().map(|known| Arc::clone(&known.node)).collect();
         nodes.sort_by_key(|node| node.slot);
-        Fleet { nodes }
+        Fleet::new(nodes)
     }
 }
 

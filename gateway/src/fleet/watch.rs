@@ -207,6 +207,16 @@ mod tests {
         assert!(asked[2].contains("?index=8&"), "{asked:?}");
     }
 
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn when_consul_answers_what_it_said_is_there() {
+        let many: Vec<Value> = (0..200).map(|eid| service(&format!("e{eid}"), 1, &[])).collect();
+        // Also when it is asked again: a machine that is busy may take long for the first.
+        let consul = Scripted::start(move |_, _| listing(5, &many)).await;
+        let mut watch = Watch::start(settings(consul.port, "")).unwrap();
+        until(&mut watch.consul, "answer", |state| *state == ConsulState::Answers).await;
+        assert_eq!(watch.fleet.borrow().nodes.len(), 200);
+    }
+
     #[tokio::test]
     async fn an_index_that_goes_backwards_begins_anew() {
         let consul = Scripted::start(|number, _| match number {

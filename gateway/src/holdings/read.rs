@@ -3,6 +3,7 @@
 
 //! A full read of a node: what is not in it has ended.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -94,12 +95,11 @@ impl Holdings {
         node.is_dead = false;
         let before = node.boot.replace(boot.to_owned());
         let is_another = before.as_ref().is_some_and(|before| before != boot);
-        let is_there = |kind: Kind, id: &str| {
-            there.iter().any(|(other, named, ..)| *other == kind && named == id)
-        };
+        let named: HashSet<(Kind, &str)> =
+            there.iter().map(|(kind, id, ..)| (*kind, id.as_str())).collect();
         // No list tells of playbacks: they live on with the process.
         let is_over = |kind: Kind, id: &str, held: &Held| {
-            held.noted < begun.0 && (is_another || kind.is_listed()) && !is_there(kind, id)
+            held.noted < begun.0 && (is_another || kind.is_listed()) && !named.contains(&(kind, id))
         };
         let over = node.things.extract_if(|(kind, id), held| is_over(*kind, id, held)).collect();
         for (kind, id, apps, snapshot) in there {

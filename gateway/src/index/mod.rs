@@ -3,6 +3,8 @@
 
 //! Who owns what: which node has this channel, bridge, playback or live recording.
 
+mod counts;
+mod ended;
 mod kind;
 mod names;
 mod shard;
@@ -14,6 +16,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use counts::Counts;
+pub(crate) use ended::Ended;
 pub(crate) use kind::Kind;
 use names::Names;
 use shard::{Entry, Shard};
@@ -41,6 +45,7 @@ pub(crate) struct Index {
     shards: Vec<Shard>,
     hasher: RandomState,
     names: Names,
+    counts: Counts,
     /// Counts the full reads that have begun: what is older than a read and not in it has ended.
     read: AtomicU32,
     began: Instant,
@@ -52,6 +57,7 @@ impl Default for Index {
             shards: (0..SHARDS).map(|_| Shard::default()).collect(),
             hasher: RandomState::new(),
             names: Names::default(),
+            counts: Counts::default(),
             read: AtomicU32::new(0),
             began: Instant::now(),
         }
@@ -72,7 +78,7 @@ impl Index {
 
     /// Notes who has it, whatever was known before. Without an application a known one stays.
     pub(crate) fn learn(&self, kind: Kind, id: &str, slot: Slot, app: Option<App>) {
-        self.shard(id).put(kind, id, self.entry(slot, app));
+        self.shard(id).put(kind, id, self.entry(slot, app), &self.counts);
     }
 
     /// Notes who is going to have it, unless somebody does already: that one is given back.
@@ -83,24 +89,25 @@ impl Index {
         slot: Slot,
         app: Option<App>,
     ) -> Option<Owner> {
-        self.shard(id).put_if_absent(kind, id, self.entry(slot, app))
+        self.shard(id).put_if_absent(kind, id, self.entry(slot, app), &self.counts)
     }
 
     /// It has ended.
     pub(crate) fn forget(&self, kind: Kind, id: &str) {
-        self.shard(id).remove(kind, id);
+        self.shard(id).remove(kind, id, &self.counts);
     }
 
     /// This node does not have it, or no more; another may.
     pub(crate) fn forget_at(&self, kind: Kind, id: &str, slot: Slot) {
-        self.shard(id).remove_of(kind, id, slot);
+        self.shard(id).remove_of(kind, id, slot, &self.counts);
     }
 
     /// All of a node has ended: it is dead, or another process now.
     pub(crate) fn forget_node(&self, slot: Slot) {
         for shard in &self.shards {
-            shard.retain(&Kind::ALL, |entry| entry.slot != slot);
+            shard.retain(&Kind::ALL, |_, entry| entry.slot != slot, &self.counts);
         }
+        self.counts.forget(slot);
     }
 
     /// A full read of a node begins.
@@ -108,11 +115,12 @@ impl Index {
         Read(self.read.fetch_add(1, Ordering::SeqCst) + 1)
     }
 
-    /// It is over, and what it told has been learnt: of these kinds, what was there before it and
-    /// is not in it has ended.
-    pub(crate) fn end_read(&self, read: &Read, slot: Slot, kinds: &[Kind]) {
+    /// Reads are over, and what they told has been learnt: what was there before and is not in
+    /// them has ended. All that is known is looked at once, however many they are.
+    pub(crate) fn sweep(&self, ended: &Ended) {
+        let kinds = ended.kinds();
         for shard in &self.shards {
-            shard.retain(kinds, |entry| entry.slot != slot || entry.read >= read.0);
+            shard.retain(&kinds, |kind, entry| !ended.has_ended(kind, entry), &self.counts);
         }
     }
 
@@ -120,13 +128,13 @@ impl Index {
     pub(crate) fn forget_unasked(&self, after: Duration) {
         let oldest = self.now().saturating_sub(u32::try_from(after.as_secs()).unwrap_or(u32::MAX));
         for shard in &self.shards {
-            shard.retain(&Kind::UNLISTED, |entry| entry.touched() >= oldest);
+            shard.retain(&Kind::UNLISTED, |_, entry| entry.touched() >= oldest, &self.counts);
         }
     }
 
     /// How many of a kind a node has.
     pub(crate) fn count_of(&self, kind: Kind, slot: Slot) -> usize {
-        self.shards.iter().map(|shard| shard.count_of(kind, slot)).sum()
+        self.counts.of(kind, slot)
     }
 
     /// How many of a kind there are.
@@ -166,6 +174,6 @@ impl Index {
     }
 }
 
-/// A full read of a node that is under way.
-#[derive(Debug)]
+/// A full read of a node.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Read(u32);

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::{App, Kind, Owner};
+use super::{App, Counts, Kind, Owner};
 use crate::fleet::Slot;
 
 const NO_APP: u32 = u32::MAX;
@@ -37,19 +37,8 @@ impl Entry {
     }
 }
 
-#[derive(Debug, Default)]
-struct Tables {
-    kinds: [HashMap<Box<str>, Entry>; 5],
-    /// How many of each kind each node has.
-    counts: BTreeMap<(Slot, Kind), usize>,
-}
-
-impl Tables {
-    fn count(&mut self, kind: Kind, slot: Slot, by: isize) {
-        let count = self.counts.entry((slot, kind)).or_default();
-        *count = count.saturating_add_signed(by);
-    }
-}
+/// A table for each kind.
+type Tables = [HashMap<Box<str>, Entry>; 5];
 
 #[derive(Debug, Default)]
 pub(super) struct Shard(RwLock<Tables>);
@@ -59,70 +48,82 @@ pub(super) struct Shard(RwLock<Tables>);
 impl Shard {
     pub(super) fn find(&self, kind: Kind, id: &str, now: u32) -> Option<Owner> {
         let tables = self.read();
-        let entry = tables.kinds[kind.place()].get(id)?;
+        let entry = tables[kind.place()].get(id)?;
         if entry.touched() != now {
             entry.touched.store(now, Ordering::Relaxed);
         }
         Some(entry.owner())
     }
 
-    pub(super) fn put(&self, kind: Kind, id: &str, mut entry: Entry) {
+    pub(super) fn put(&self, kind: Kind, id: &str, mut entry: Entry, counts: &Counts) {
         let mut tables = self.write();
         let slot = entry.slot;
-        match tables.kinds[kind.place()].get_mut(id) {
-            Some(before) => {
-                if entry.app == NO_APP && before.slot == slot {
+        match tables[kind.place()].get_mut(id) {
+            Some(before) if before.slot == slot => {
+                if entry.app == NO_APP {
                     entry.app = before.app;
                 }
-                let left = before.slot;
                 *before = entry;
-                tables.count(kind, left, -1);
+            }
+            Some(before) => {
+                counts.less(kind, before.slot);
+                *before = entry;
+                counts.more(kind, slot);
             }
             None => {
-                tables.kinds[kind.place()].insert(id.into(), entry);
+                tables[kind.place()].insert(id.into(), entry);
+                counts.more(kind, slot);
             }
         }
-        tables.count(kind, slot, 1);
     }
 
     /// What was there; `None` when this is now.
-    pub(super) fn put_if_absent(&self, kind: Kind, id: &str, entry: Entry) -> Option<Owner> {
+    pub(super) fn put_if_absent(
+        &self,
+        kind: Kind,
+        id: &str,
+        entry: Entry,
+        counts: &Counts,
+    ) -> Option<Owner> {
         let mut tables = self.write();
-        if let Some(before) = tables.kinds[kind.place()].get(id) {
+        if let Some(before) = tables[kind.place()].get(id) {
             return Some(before.owner());
         }
-        tables.count(kind, entry.slot, 1);
-        tables.kinds[kind.place()].insert(id.into(), entry);
+        counts.more(kind, entry.slot);
+        tables[kind.place()].insert(id.into(), entry);
         None
     }
 
-    pub(super) fn remove(&self, kind: Kind, id: &str) {
-        let mut tables = self.write();
-        if let Some(entry) = tables.kinds[kind.place()].remove(id) {
-            tables.count(kind, entry.slot, -1);
+    pub(super) fn remove(&self, kind: Kind, id: &str, counts: &Counts) {
+        if let Some(entry) = self.write()[kind.place()].remove(id) {
+            counts.less(kind, entry.slot);
         }
     }
 
-    pub(super) fn remove_of(&self, kind: Kind, id: &str, slot: Slot) {
+    pub(super) fn remove_of(&self, kind: Kind, id: &str, slot: Slot, counts: &Counts) {
         let mut tables = self.write();
-        let table = &mut tables.kinds[kind.place()];
+        let table = &mut tables[kind.place()];
         if table.get(id).is_some_and(|entry| entry.slot == slot) {
             table.remove(id);
-            tables.count(kind, slot, -1);
+            counts.less(kind, slot);
         }
     }
 
     /// Of these kinds.
-    pub(super) fn retain(&self, of: &[Kind], stays: impl Fn(&Entry) -> bool) {
+    pub(super) fn retain(
+        &self,
+        of: &[Kind],
+        stays: impl Fn(Kind, &Entry) -> bool,
+        counts: &Counts,
+    ) {
         let mut tables = self.write();
-        let Tables { kinds, counts } = &mut *tables;
         for &kind in of {
-            let table = &mut kinds[kind.place()];
+            let table = &mut tables[kind.place()];
             let before = table.len();
             table.retain(|_, entry| {
-                let stays = stays(entry);
-                if !stays && let Some(count) = counts.get_mut(&(entry.slot, kind)) {
-                    *count = count.saturating_sub(1);
+                let stays = stays(kind, entry);
+                if !stays {
+                    counts.less(kind, entry.slot);
                 }
                 stays
             });
@@ -130,15 +131,10 @@ impl Shard {
                 table.shrink_to_fit();
             }
         }
-        counts.retain(|_, count| *count > 0);
-    }
-
-    pub(super) fn count_of(&self, kind: Kind, slot: Slot) -> usize {
-        self.read().counts.get(&(slot, kind)).copied().unwrap_or_default()
     }
 
     pub(super) fn count_apps(&self, kind: Kind, apps: &mut BTreeMap<App, usize>) {
-        for entry in self.read().kinds[kind.place()].values() {
+        for entry in self.read()[kind.place()].values() {
             if let Some(app) = entry.owner().app {
                 *apps.entry(app).or_default() += 1;
             }
@@ -146,7 +142,7 @@ impl Shard {
     }
 
     pub(super) fn count(&self, kind: Kind) -> usize {
-        self.read().kinds[kind.place()].len()
+        self.read()[kind.place()].len()
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Tables> {

@@ -10,6 +10,12 @@ use super::*;
 const A: Slot = Slot(0);
 const B: Slot = Slot(1);
 
+fn sweep(index: &Index, slot: Slot, read: Read, kinds: &[Kind]) {
+    let mut ended = Ended::default();
+    kinds.iter().for_each(|kind| ended.add(slot, *kind, read));
+    index.sweep(&ended);
+}
+
 fn slot(index: &Index, kind: Kind, id: &str) -> Option<Slot> {
     index.owner(kind, id).map(|owner| owner.slot)
 }
@@ -76,7 +82,7 @@ fn a_full_read_ends_what_is_not_in_it_but_not_what_came_meanwhile() {
     let read = index.begin_read();
     index.reserve(Kind::Channel, "new", A, None);
     index.learn(Kind::Channel, "lives", A, None);
-    index.end_read(&read, A, &[Kind::Channel, Kind::Bridge]);
+    sweep(&index, A, read, &[Kind::Channel, Kind::Bridge]);
     assert_eq!(slot(&index, Kind::Channel, "ended"), None);
     for (kind, id) in [(Kind::Channel, "lives"), (Kind::Channel, "new"), (Kind::Playback, "p")] {
         assert_eq!(slot(&index, kind, id), Some(A), "{id}");
@@ -96,7 +102,7 @@ fn what_nobody_asks_for_is_forgotten() {
     assert_eq!(index.count(Kind::Playback), 1);
     // A moment of the future: nothing was asked for since.
     for shard in &index.shards {
-        shard.retain(&Kind::UNLISTED, |entry| entry.touched() >= 1);
+        shard.retain(&Kind::UNLISTED, |_, entry| entry.touched() >= 1, &index.counts);
     }
     assert_eq!((index.count(Kind::Playback), index.count(Kind::Channel)), (0, 1));
 }

@@ -10,6 +10,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, Semaphore};
 
+use super::anew::Anew;
 use super::place::{Candidate, place};
 use crate::access::Users;
 use crate::amqp::Exchange;
@@ -36,8 +37,8 @@ pub(crate) struct Gateway {
     /// None without a broker: then nothing of what follows is used.
     pub exchange: Option<Exchange>,
     pub holdings: Holdings,
-    /// A node is to be read before its time.
-    pub read_anew: Notify,
+    /// Nodes that are to be read before their time.
+    pub anew: Anew,
     /// Something has ended with its node.
     pub ended: Notify,
     pub(super) questions: Semaphore,
@@ -62,7 +63,7 @@ impl Gateway {
             began: Instant::now(),
             exchange,
             holdings: Holdings::default(),
-            read_anew: Notify::new(),
+            anew: Anew::default(),
             ended: Notify::new(),
             questions: Semaphore::new(config.limits.questions),
             turn: AtomicU64::new(0),

@@ -3,15 +3,18 @@
 
 //! Carries requests out: questions, merged lists, one node's answer passed on.
 
+mod anew;
 mod ask;
 mod belongs;
 mod carry;
+mod desk;
 mod docs;
 mod gateway;
 #[cfg(test)]
 mod hostile;
 mod merge;
 mod place;
+mod read;
 mod refresh;
 mod reply;
 mod stamp;

@@ -21,27 +21,30 @@ use crate::peers::Peers;
 
 const SLOT: Slot = Slot(0);
 
-fn config() -> Config {
+fn config(request_timeout: &str, refresh: &str) -> Config {
     let text = format!(
-        "[nodes]\nuser = \"u\"\npassword = \"p\"\nrequest_timeout = \"500ms\"\n\
-         [index]\nrefresh = \"1s\"\n[[user]]\nname = \"n\"\ntoken_hash = \"sha256:{}\"\n",
+        "[nodes]\nuser = \"u\"\npassword = \"p\"\nrequest_timeout = \"{request_timeout}\"\n\
+         [index]\nrefresh = \"{refresh}\"\n[[user]]\nname = \"n\"\ntoken_hash = \"sha256:{}\"\n",
         "0".repeat(64)
     );
     crate::config::read("t", &text, BTreeMap::new()).unwrap()
 }
 
 fn fleet(port: u16, state: State) -> Arc<Fleet> {
-    let node = Node {
-        slot: SLOT,
-        eid: "a".into(),
+    Arc::new(Fleet::new(vec![node(SLOT, port, state)]))
+}
+
+fn node(slot: Slot, port: u16, state: State) -> Arc<Node> {
+    Arc::new(Node {
+        slot,
+        eid: format!("node-{}", slot.0),
         origin: Origin { is_https: false, host: "127.0.0.1".into(), port },
         service_port: 5060,
         trunk_port: 5060,
         version: String::new(),
         weight: 1,
         state,
-    };
-    Arc::new(Fleet { nodes: vec![Arc::new(node)] })
+    })
 }
 
 struct Scene {
@@ -52,9 +55,12 @@ struct Scene {
 }
 
 fn scene(first: Arc<Fleet>) -> Scene {
+    scene_with(first, config("500ms", "1s"))
+}
+
+fn scene_with(first: Arc<Fleet>, config: Config) -> Scene {
     let (fleet, seen) = watch::channel(first);
     let (told, consul) = watch::channel(ConsulState::Answers);
-    let config = config();
     let dialer = Dialer::new(&config.nodes.trust, config.nodes.connect_timeout).unwrap();
     let peers = Peers::start(config.consul.clone(), "t").unwrap();
     let gateway = Arc::new(Gateway::new(config, Watch { fleet: seen, consul }, peers, None));
@@ -132,4 +138,60 @@ async fn a_node_that_cannot_be_read_keeps_what_it_had_until_it_is_forgotten() {
     assert!(index.owner(Kind::Channel, "call").is_some());
     scene.fleet.send(Arc::default()).unwrap();
     until("its end", || index.owner(Kind::Channel, "call").is_none()).await;
+}
+
+#[tokio::test]
+async fn of_many_nodes_some_are_read_at_a_time_and_what_consul_says_counts_meanwhile() {
+    let silent = Scripted::start(|_, _| Answer::Silence).await;
+    let nodes = |last: State| {
+        let state = |slot: u32| if slot == 199 { last } else { State::Passing };
+        let nodes = (0..200).map(|slot| node(Slot(slot), silent.port, state(slot)));
+        Arc::new(Fleet::new(nodes.collect()))
+    };
+    let scene = scene_with(nodes(State::Passing), config("60s", "1h"));
+    until("reads", || silent.requests().len() >= 64).await;
+    scene.fleet.send(nodes(State::Maintenance)).unwrap();
+    until("its state", || {
+        let roster = scene.gateway.roster();
+        roster.member(Slot(199)).is_some_and(|member| member.node.state == State::Maintenance)
+    })
+    .await;
+    assert_eq!(silent.requests().len(), 64);
+    assert!(!*scene.ready.borrow());
+}
+
+#[tokio::test]
+async fn a_node_whose_events_were_lost_is_read_anew_and_no_other() {
+    let calm = |_: usize, request: &str| match request.contains("/info?") {
+        true => info(1),
+        false => Answer::json(200, "", "[]"),
+    };
+    let (a, b) = (Scripted::start(calm).await, Scripted::start(calm).await);
+    let nodes = [(SLOT, a.port), (Slot(1), b.port)];
+    let nodes = nodes.map(|(slot, port)| node(slot, port, State::Passing));
+    let mut scene = scene_with(Arc::new(Fleet::new(nodes.to_vec())), config("5s", "1h"));
+    timeout(Duration::from_secs(20), scene.ready.wait_for(|ready| *ready)).await.unwrap().unwrap();
+    scene.gateway.anew.node("node-1");
+    until("the second read", || b.requests().len() == 6).await;
+    assert_eq!(a.requests().len(), 3);
+    scene.gateway.anew.all();
+    until("a read of all", || (a.requests().len(), b.requests().len()) == (6, 9)).await;
+}
+
+#[tokio::test]
+async fn a_node_that_turns_while_it_is_read_is_read_once_more() {
+    static GO: AtomicUsize = AtomicUsize::new(0);
+    let slow = Scripted::start(|number, request| {
+        // The first read hangs at its first question.
+        if number == 0 {
+            return Answer::Silence;
+        }
+        GO.fetch_add(1, Ordering::SeqCst);
+        if request.contains("/info?") { info(1) } else { Answer::json(200, "", "[]") }
+    })
+    .await;
+    let scene = scene_with(fleet(slow.port, State::Passing), config("2s", "1h"));
+    until("the first read", || slow.requests().len() == 1).await;
+    scene.fleet.send(fleet(slow.port, State::Warning)).unwrap();
+    until("another, whole", || GO.load(Ordering::SeqCst) == 3).await;
 }

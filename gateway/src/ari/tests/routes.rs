@@ -29,7 +29,7 @@ fn fleet(count: u32) -> Fleet {
             state: State::Passing,
         })
     };
-    Fleet { nodes: (0..count).map(node).collect() }
+    Fleet::new((0..count).map(node).collect())
 }
 
 /// The parameters that an operation wants, each naming something else.

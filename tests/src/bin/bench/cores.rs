@@ -5,14 +5,11 @@
 
 use rustix::thread::{CpuSet, sched_setaffinity};
 
+use crate::machine;
+
 /// Keeps the calling thread there. Where that is not allowed, it runs where it does.
 pub(crate) fn keep_to_last() {
     let mut last = CpuSet::new();
-    last.set(count() - 1);
+    last.set(machine::cores() - 1);
     let _ = sched_setaffinity(None, &last);
-}
-
-/// How many there are.
-pub(crate) fn count() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }

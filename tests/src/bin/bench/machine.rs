@@ -7,7 +7,10 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::cores;
+/// How many processors it has.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
 
 pub(crate) struct Machine {
     processor: String,
@@ -33,7 +36,7 @@ impl Machine {
         let load = read("/proc/loadavg");
         Self {
             processor: value(&processors, "model name").unwrap_or_default(),
-            cores: cores::count(),
+            cores: cores(),
             memory_gib: kilobytes.unwrap_or_default() / 1024.0 / 1024.0,
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             is_virtual: flags.split_whitespace().any(|flag| flag == "hypervisor"),

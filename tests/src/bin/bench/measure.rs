@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use rig::seconds;
 
+use crate::latency::Latency;
 use crate::listener::Listener;
 use crate::load::Load;
 use crate::mode::Mode;
 use crate::node::Node;
-use crate::sample::{Latency, Part, Sample};
+use crate::sample::{Part, Sample};
 
 /// Until the last event has arrived.
 const DELIVERY: Duration = seconds(60);

@@ -16,6 +16,7 @@ use crate::plan::{self, Plan};
 use crate::plots;
 use crate::results::Results;
 use crate::sample::Sample;
+use crate::spread::Spread;
 use crate::tables;
 
 /// Prints and writes everything; where the summary is.
@@ -45,8 +46,8 @@ pub(crate) fn publish(
     println!("{setting}");
 
     let folder = checkout().join("target/bench");
-    let spread = |(name, spread): &(&str, Option<crate::spread::Spread>)| {
-        ((*name).to_owned(), spread.map(|spread| spread.json()).into())
+    let spread = |(name, spread): &(&str, Option<Spread>)| {
+        ((*name).to_owned(), spread.map(spread_json).into())
     };
     let spreads: serde_json::Map<String, Value> = ratios.0.iter().map(spread).collect();
     let summary = json!({
@@ -74,6 +75,17 @@ pub(crate) fn publish(
         draw(&results, &docs);
     }
     summary
+}
+
+/// As a summary has it.
+pub(crate) fn spread_json(spread: Spread) -> Value {
+    let rounded = |value: f64| (value * 10_000.0).round() / 10_000.0;
+    json!({
+        "median": rounded(spread.median),
+        "min": rounded(spread.min),
+        "max": rounded(spread.max),
+        "rounds": spread.rounds,
+    })
 }
 
 fn draw(results: &Results, folder: &Path) {

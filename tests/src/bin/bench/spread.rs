@@ -5,8 +5,6 @@
 
 use std::fmt;
 
-use serde_json::{Value, json};
-
 /// The median, and between what the rounds were.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spread {
@@ -25,16 +23,6 @@ impl Spread {
         let middle = &values[(values.len() - 1) / 2..=values.len() / 2];
         let median = middle.iter().sum::<f64>() / middle.len() as f64;
         Some(Self { median, min, max, rounds: values.len() })
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        let rounded = |value: f64| (value * 10_000.0).round() / 10_000.0;
-        json!({
-            "median": rounded(self.median),
-            "min": rounded(self.min),
-            "max": rounded(self.max),
-            "rounds": self.rounds,
-        })
     }
 }
 

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::plan::Plan;
 use super::site::{LOG, Site, wait_nodes};
 use super::target::Load;
+use crate::report::spread_json;
 use crate::spread::Spread;
 
 /// How often a gateway reads its nodes while its clients are watched; else it is 30 s.
@@ -36,7 +37,7 @@ impl Many {
         let [small, all, peak] = self.memory;
         json!({
             "start_ms": self.start_ms.round(),
-            "read_ms": self.read_ms.json(),
+            "read_ms": spread_json(self.read_ms),
             "memory_two_nodes": small,
             "memory": all,
             "memory_peak": peak,

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::index::{Index, Kind};
+use super::index::{Ended, Index, Kind};
 use crate::fleet::Slot;
 
 const CHANNELS: usize = 100_000;
@@ -81,14 +81,16 @@ pub(crate) fn print() {
 /// What the gateway does with the lists of all nodes, once they are there.
 fn read_all(index: &Index, ids: &[String]) -> Duration {
     let since = Instant::now();
+    let mut ended = Ended::default();
     for node in 0..NODES {
         let read = index.begin_read();
         for at in (node..CHANNELS).step_by(NODES) {
             index.learn(Kind::Channel, &ids[at], slot(at), None);
         }
-        index.end_read(&read, slot(node), &[Kind::Channel]);
-        index.end_read(&read, slot(node), &[Kind::Bridge]);
+        ended.add(slot(node), Kind::Channel, read);
+        ended.add(slot(node), Kind::Bridge, read);
     }
+    index.sweep(&ended);
     since.elapsed()
 }
 

@@ -16,7 +16,7 @@ use super::plan::{self, Plan};
 use super::target::{Load, Shot, Target};
 use crate::bars::Bar;
 use crate::machine::Machine;
-use crate::report::write;
+use crate::report::{spread_json, write};
 use crate::spread::Spread;
 
 pub(super) struct Figures {
@@ -128,9 +128,8 @@ impl Figures {
     }
 
     fn json(&self) -> Value {
-        let ratios = FIGURES.map(|(name, _, figure)| {
-            (name.to_owned(), self.ratio(figure).map(|spread| spread.json()).into())
-        });
+        let ratios = FIGURES
+            .map(|(name, _, figure)| (name.to_owned(), self.ratio(figure).map(spread_json).into()));
         json!({
             "ratios_to_nginx": Value::Object(ratios.into_iter().collect()),
             "bars": self.bars().iter().map(Bar::json).collect::<Value>(),
