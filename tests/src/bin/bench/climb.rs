@@ -98,7 +98,8 @@ fn climb(
     }
 }
 
-/// The sample, and whether the load was kept up with. A backlog is worked off before it returns.
+/// The sample, and whether the load was kept up with. A backlog is worked off, or was dropped, before it
+/// returns.
 /// Without `arrived` nothing does.
 fn hold(
     node: &Node,
@@ -114,15 +115,22 @@ fn hold(
     let took = node.publish(load);
     let missing = arrived.map_or(0, |arrived| events.saturating_sub(arrived() - since));
     let memory_bytes = Some(process.peak_rss_bytes());
-    if let Some(arrived) = arrived {
-        eventually("the backlog to be worked off", seconds(60), || {
-            let count = arrived() - since;
-            if count >= events { Ok(()) } else { Err(format!("{count} of {events} events")) }
+    let left_out = arrived.map_or(0, |arrived| {
+        let mut count = 0;
+        eventually("the backlog to be worked off, or dropped", seconds(60), || {
+            node.cpu_at_rest();
+            let before = std::mem::replace(&mut count, arrived() - since);
+            if count >= events || count == before {
+                Ok(())
+            } else {
+                Err(format!("{count} of {events}"))
+            }
         });
-    }
+        events.saturating_sub(count)
+    });
     let cpu = node.cpu_at_rest() - before;
     let is_in_pace = took.as_secs_f64() <= load.lasts().as_secs_f64() * PACE;
-    let piled_up = missing as f64 > f64::from(load.rate) * ON_ITS_WAY;
+    let piled_up = left_out > 0 || missing as f64 > f64::from(load.rate) * ON_ITS_WAY;
     let sample = Sample { memory_bytes, ..place.sample(events, cpu) };
     (sample, is_in_pace && !piled_up)
 }
