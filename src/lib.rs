@@ -29,6 +29,7 @@ mod message_type;
 pub mod module;
 pub mod secret;
 pub mod snapshot;
+pub mod socket;
 pub mod stasis;
 pub mod stasis_amqp;
 pub mod stasis_app;

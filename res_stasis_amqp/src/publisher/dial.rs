@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpStream as StdStream};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use asterisk::socket::set_low_water_mark;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
@@ -27,6 +28,9 @@ const DEFAULT_PATIENCE: Duration = Duration::from_secs(20);
 /// How long the peer may take nothing of what is written, at least.
 const SHUT_WINDOW: Duration = Duration::from_secs(120);
 
+/// Bytes: the confirms of some two hundred messages, if each has one of its own.
+const MUCH: u16 = 4096;
+
 /// A connected stream, and a second handle on its socket: shutting that down ends whatever lapin
 /// still does with the first, also when the peer has frozen.
 pub(super) struct Dialled {
@@ -40,6 +44,8 @@ pub(super) struct Dialled {
 pub(super) struct Socket {
     stream: StdStream,
     patience: Duration,
+    /// What comes is told of in bulk.
+    is_patient: bool,
 }
 
 pub(super) async fn dial(
@@ -104,13 +110,25 @@ impl Socket {
         let patience = patience.max(SHUT_WINDOW);
         options.set_tcp_user_timeout(Some(patience))?;
         let stream = StdStream::from(stream.as_fd().try_clone_to_owned()?);
-        Ok(Self { stream, patience })
+        Ok(Self { stream, patience, is_patient: false })
     }
 
     /// Ends the stream for both sides, at once.
     pub(super) fn shut_down(&self) {
         // It fails only where the stream has ended already.
         let _ = self.stream.shutdown(std::net::Shutdown::Both);
+    }
+
+    /// Has lapin's thread be woken for what the server says only when that is much, or for all of it.
+    /// A server confirms in small pieces as it likes, and each would wake two threads. lapin reads
+    /// all that there is whenever it reads.
+    pub(super) fn be_patient(&mut self, patient: bool) {
+        if self.is_patient != patient {
+            let mark = if patient { MUCH } else { 1 };
+            // Where that is refused, all is told of.
+            let done = set_low_water_mark(&self.stream, mark).is_ok();
+            self.is_patient = patient && done;
+        }
     }
 
     /// A server that blocks publishers reads nothing, so the window stays shut for as long as its

@@ -147,6 +147,7 @@ impl Link {
 
     /// What ended the connection, if it was not only a channel that `error` came from.
     pub(super) async fn cause(&mut self, error: &Error) -> Option<Trouble> {
+        self.socket.be_patient(false);
         if !self.is_up() && !is_echo(error) {
             return Some(Trouble::of_connection(error));
         }

@@ -188,6 +188,7 @@ pub(super) async fn run(
             std::thread::sleep(until.saturating_duration_since(now));
         }
         let presses = pace != Pace::Flow || !session.in_flight.would_lease();
+        link.socket.be_patient(!presses && session.in_flight.unconfirmed() > 0);
         tokio::select! {
             biased;
             () = desk.rung() => rung = true,
@@ -205,13 +206,19 @@ pub(super) async fn run(
                 }
             },
             () = poll_fn(|context| under_way.poll_oldest(context, &mut done)), if presses => {}
-            _ = tick.tick(), if owed => ticked = true,
+            _ = tick.tick(), if owed => {
+                ticked = true;
+                // What has come so far is read now.
+                link.socket.be_patient(false);
+                yield_now().await;
+            }
             () = yield_now(), if gather.is_some() => {}
         }
         if returns {
             session.collect_returns(channel);
         }
     };
+    link.socket.be_patient(false);
     if matches!(next, Next::Orders(End::Done)) && link.blocked.is_none() {
         // The server answers when it has done what was sent before. Without confirms this is how to
         // know, and the next channel's events then come after this one's.
