@@ -160,7 +160,8 @@ fn work(outbox: &Outbox, events: usize, publish: &mut dyn FnMut()) {
         publish();
         if event % BATCH == 0 {
             outbox.lease(1, BATCH, usize::MAX, &mut taken);
-            taken.drain(..).for_each(|event| outbox.settle(1, &event));
+            outbox.settle(1, &taken);
+            taken.clear();
         }
     }
 }
