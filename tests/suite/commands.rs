@@ -3,7 +3,7 @@
 
 //! The commands of Asterisk's CLI.
 
-use rig::{Asterisk, Version};
+use rig::{Asterisk, Version, eventually, seconds};
 use serde_json::json;
 
 use crate::pair::{Pair, unload, wait_for_connection};
@@ -25,7 +25,11 @@ fn with_two_connections(version: Version) -> Pair {
 fn the_status_tells_what_is_published_and_how_it_goes(version: Version) {
     let pair = with_two_connections(version);
     assert_eq!(pair.asterisk.ari().post("/amqp/Demo").status, 204);
-    let shown = pair.asterisk.cli("amqp show status");
+    // Confirms are looked at some times a second.
+    let shown = eventually("nothing to be unconfirmed", seconds(10), || {
+        let shown = pair.asterisk.cli("amqp show status");
+        if shown.contains("  Unconfirmed:  0 events") { Ok(shown) } else { Err(shown) }
+    });
     let port = pair.tenant.broker().port();
     let (user, vhost) = (pair.tenant.user(), pair.tenant.vhost());
     for line in [

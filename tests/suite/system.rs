@@ -18,7 +18,10 @@ use serde_json::{Value, json};
 use crate::gateway_fleet::{ids, scenarios, text};
 use steady::{Outcome, Steady};
 
-scenarios!(the_conference_goes_on_whatever_nodes_do);
+scenarios!(
+    [open: the_conference_goes_on_whatever_nodes_do =
+        "open: after the death of a bridge's home a caller may hear an echo (seen once in three runs)"]
+);
 
 const PROGRAM: &str = "apps/conference/conference.py";
 /// The bridge that the program makes.
