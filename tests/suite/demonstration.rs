@@ -23,7 +23,7 @@ scenarios!(
     what_is_up_can_be_called_and_goes_down,
     up_says_what_it_cannot_do,
     [open: the_demo_tells_its_story_and_leaves_nothing =
-        "open: after the death of a bridge's home a survivor may hear nothing (seen once in four runs)"]
+        "open: after the death of a bridge's home a survivor may hear nothing (in two of ten runs)"]
 );
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_demo");

@@ -20,7 +20,7 @@ use steady::{Outcome, Steady};
 
 scenarios!(
     [open: the_conference_goes_on_whatever_nodes_do =
-        "open: after the death of a bridge's home a caller may hear an echo (seen once in three runs)"]
+        "open: now and then one caller hears its own tone (in two of three runs)"]
 );
 
 const PROGRAM: &str = "apps/conference/conference.py";
