@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::fleet::load_all;
 use crate::gateway_fleet::{scenarios, text};
-use crate::gateway_stage::{Stage, about};
+use crate::gateway_stage::{Stage, about, nothing_told_again, stay, synthetic};
 
 scenarios!([alone: the_end_of_a_node_is_told_once]);
 
@@ -42,10 +42,7 @@ fn the_end_of_a_node_is_told_once() {
     let bus = Consumer::topic(&stage.tenant.url(), "asterisk", &["stasis.app.calls"]);
     let (dying, living) = (&stage.nodes[0], &stage.nodes[1]);
     let ari = stage.gateways[0].ari();
-    let call = |node: &str| {
-        let path = format!("/channels?endpoint=Local/stay@default&app=Calls&asteriskId={node}");
-        text(&ari.post(&path).ok()["id"])
-    };
+    let call = |node: &str| stay(&stage.gateways[0], node);
     let calls: Vec<String> = (0..CALLS).map(|_| call(dying.entity_id())).collect();
     let staying = call(living.entity_id());
     let bridge = text(&ari.post(&format!("/bridges?asteriskId={}", dying.entity_id())).ok()["id"]);
@@ -88,22 +85,14 @@ fn the_end_of_a_node_is_told_once() {
     // Then one more call: what was told twice would have come before it.
     let marker = call(living.entity_id());
     for (events, ends) in sockets.iter().zip(&mut told) {
-        loop {
-            let event = events.next(seconds(20));
-            assert!(event.get("synthetic").is_none(), "told twice: {event}");
-            if event["type"] == "StasisStart" {
-                assert_eq!(about(&event), marker);
-                break;
-            }
-        }
+        nothing_told_again(events, &marker);
         assert_eq!(*ends, wanted);
     }
     // On the bus as well; what comes twice would have the same id.
     let messages = bus.drain_until("the marker", seconds(20), |message| {
         message.name() == "StasisStart" && about(&message.json()["data"]) == marker
     });
-    let synthetic = messages.iter().filter(|message| message.headers.contains_key("synthetic"));
-    let ids: Vec<&str> = synthetic.map(|message| message.message_id()).collect();
+    let ids = synthetic(&messages);
     assert_eq!(ids.len(), count, "{ids:?}");
     let gone = ari.get(&format!("/channels/{}", calls[0]));
     assert_eq!(gone.status, 404, "{gone:?}");

@@ -6,7 +6,10 @@
 
 use std::thread;
 
-use rig::{AmqpConf, Asterisk, Broker, Consul, Gateway, Tenant, Version, eventually, seconds};
+use rig::{
+    AmqpConf, AriEvents, Asterisk, Broker, Consul, Gateway, Message, Tenant, Version, eventually,
+    seconds,
+};
 use serde_json::Value;
 
 use crate::fleet::{load_all, node};
@@ -94,4 +97,30 @@ impl Stage {
 pub(crate) fn about(event: &Value) -> String {
     let thing = event.get("channel").or(event.get("bridge"));
     thing.and_then(|thing| thing["id"].as_str()).unwrap_or_default().to_owned()
+}
+
+/// Has a node call an extension that stays, for application `Calls`: the channel's id.
+#[track_caller]
+pub(crate) fn stay(gateway: &Gateway, eid: &str) -> String {
+    let path = format!("/channels?endpoint=Local/stay@default&app=Calls&asteriskId={eid}");
+    text(&gateway.ari().post(&path).ok()["id"])
+}
+
+/// Waits for the beginning of call `marker`. What was told twice would have come before it.
+#[track_caller]
+pub(crate) fn nothing_told_again(events: &AriEvents, marker: &str) {
+    loop {
+        let event = events.next(seconds(20));
+        assert!(event.get("synthetic").is_none(), "told twice: {event}");
+        if event["type"] == "StasisStart" {
+            assert_eq!(about(&event), marker);
+            break;
+        }
+    }
+}
+
+/// The ids of what a gateway has told for a node that is dead.
+pub(crate) fn synthetic(messages: &[Message]) -> Vec<&str> {
+    let told = messages.iter().filter(|message| message.headers.contains_key("synthetic"));
+    told.map(|message| message.message_id()).collect()
 }

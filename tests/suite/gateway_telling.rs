@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rig::{AriEvents, Consumer, Gateway, Message, Network, Towards, eventually, seconds};
+use rig::{AriEvents, Consumer, Network, Towards, eventually, seconds};
 
 use crate::gateway_fleet::{scenarios, text};
-use crate::gateway_stage::{Stage, about};
+use crate::gateway_stage::{Stage, about, nothing_told_again, stay, synthetic};
 
 scenarios!([alone: what_a_killed_gateway_has_not_told_the_other_tells]);
 
@@ -18,11 +18,6 @@ const ENDS: usize = 3 * CALLS;
 /// Bytes a second: all of it takes some twenty seconds, and one of them a tenth.
 const SLOW: u32 = 10_000;
 
-fn synthetic(messages: &[Message]) -> Vec<String> {
-    let told = messages.iter().filter(|message| message.headers.contains_key("synthetic"));
-    told.map(|message| message.message_id().to_owned()).collect()
-}
-
 fn what_a_killed_gateway_has_not_told_the_other_tells() {
     // Whoever tells waits for the broker's word, however slow the network is.
     let stage = Stage::with(2, &[("amqp", "timeout = \"60s\"")]);
@@ -30,11 +25,8 @@ fn what_a_killed_gateway_has_not_told_the_other_tells() {
         stage.gateways.iter().map(|gateway| gateway.ari().events("Calls")).collect();
     let bus = Consumer::topic(&stage.tenant.url(), "asterisk", &["stasis.app.calls"]);
     let (dying, living) = (&stage.nodes[0], &stage.nodes[1]);
-    let ari = stage.gateways[0].ari();
     for _ in 0..CALLS {
-        let eid = dying.entity_id();
-        let path = format!("/channels?endpoint=Local/stay@default&app=Calls&asteriskId={eid}");
-        ari.post(&path).ok();
+        stay(&stage.gateways[0], dying.entity_id());
     }
     for events in &sockets {
         (0..CALLS).for_each(|_| drop(events.next_of("StasisStart", seconds(60))));
@@ -69,13 +61,14 @@ fn what_a_killed_gateway_has_not_told_the_other_tells() {
     let ends = ends_told(&sockets[heir]);
     assert_eq!(ends.len(), ENDS);
     assert!(ends.values().all(|times| *times == 1), "{ends:?}");
-    nothing_more_comes(&stage, &stage.gateways[heir], &sockets[heir], living.entity_id());
+    nothing_told_again(&sockets[heir], &stay(&stage.gateways[heir], living.entity_id()));
+    stage.wait_metric(&stage.gateways[heir], "gateway_held", 2.0);
     // On the bus, too: what the dead one had told was not told again.
     messages.extend(bus.drain_until("the marker", seconds(20), |message| {
         message.name() == "StasisStart" && message.headers["asterisk_id"] == living.entity_id()
     }));
     let ids = synthetic(&messages);
-    let different: BTreeSet<&String> = ids.iter().collect();
+    let different: BTreeSet<&&str> = ids.iter().collect();
     assert_eq!((ids.len(), different.len()), (ENDS, ENDS));
     let told = stage.gateways[heir].metric("gateway_events_total{kind=\"synthetic\"}");
     assert!(told > 0.0 && told < ENDS as f64, "the dead one told some: {told} of {ENDS} are ours");
@@ -95,20 +88,4 @@ fn ends_told(events: &AriEvents) -> BTreeMap<(String, String), usize> {
         }
     }
     ends
-}
-
-/// One more call: what was told twice would have come before it.
-#[track_caller]
-fn nothing_more_comes(stage: &Stage, gateway: &Gateway, events: &AriEvents, living: &str) {
-    let path = format!("/channels?endpoint=Local/stay@default&app=Calls&asteriskId={living}");
-    let marker = text(&gateway.ari().post(&path).ok()["id"]);
-    loop {
-        let event = events.next(seconds(20));
-        assert!(event.get("synthetic").is_none(), "told twice: {event}");
-        if event["type"] == "StasisStart" {
-            assert_eq!(about(&event), marker);
-            break;
-        }
-    }
-    stage.wait_metric(gateway, "gateway_held", 2.0);
 }

@@ -12,5 +12,7 @@ mod users;
 pub(crate) use audit::{Audited, audit};
 pub(crate) use credentials::Credentials;
 pub(crate) use hash::{hash_password, new_token};
+#[cfg(test)]
+pub(crate) use rights::tests::anybody;
 pub(crate) use rights::{Verdict, judge};
 pub(crate) use users::{Person, Users};

@@ -122,7 +122,7 @@ fn also_named(operation: &Operation, params: &Params) -> Vec<(Kind, String)> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::ari::{BodyKind, Found, Path, find};
     use crate::config::User;
@@ -138,6 +138,11 @@ mod tests {
         };
         change(&mut user);
         Person::of(user)
+    }
+
+    /// Who may do everything.
+    pub(crate) fn anybody() -> Person {
+        person(|_| {})
     }
 
     fn of(person: &Person, method: &str, path: &str, query: &str) -> Verdict {

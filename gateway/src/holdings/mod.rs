@@ -4,6 +4,7 @@
 //! What each application has on each node, as it was seen last: what it must be told the end of,
 //! should the node die. Learnt from events and from full reads of a node.
 
+mod dialplan;
 mod ending;
 mod fences;
 mod read;
@@ -14,6 +15,7 @@ mod time;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub(crate) use dialplan::Dialplan;
 use ending::Thing;
 pub(crate) use ending::{Ending, Notice};
 use fences::Fences;

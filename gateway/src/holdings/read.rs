@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Held, Holdings, Part, milliseconds};
+use super::{Dialplan, Held, Holdings, Part, milliseconds};
 use crate::index::Kind;
 
 /// What an application's list of channels has instead of ids when it is told of all.
@@ -41,21 +41,6 @@ struct Object {
     id: String,
     #[serde(default)]
     dialplan: Dialplan,
-}
-
-#[derive(Deserialize, Default)]
-struct Dialplan {
-    #[serde(default)]
-    app_name: String,
-    #[serde(default)]
-    app_data: String,
-}
-
-impl Dialplan {
-    /// The application that a channel is in.
-    fn controller(&self) -> Option<&str> {
-        (self.app_name == "Stasis").then(|| self.app_data.split(',').next())?
-    }
 }
 
 impl Holdings {

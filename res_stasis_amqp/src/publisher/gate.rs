@@ -5,8 +5,8 @@
 //!
 //! lapin wakes its thread at each message. Running beside us then, that thread takes the first few,
 //! writes them, and fights with us for lapin's locks and the allocator's over the rest. So while
-//! a batch is handed over it waits at the gate; and while there is much to do it runs on the
-//! processor that we run on, where what we have made is in the cache.
+//! a batch is handed over it waits at the gate; and it runs on the processor that we handed over on,
+//! where what we have made is in the cache.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -59,15 +59,6 @@ impl Company {
         self.kept = self.allow(&only).then_some(here);
     }
 
-    /// Lets it run wherever the calling thread may.
-    pub(super) fn part(&mut self) {
-        if self.kept.take().is_some()
-            && let Ok(all) = sched_getaffinity(None)
-        {
-            self.allow(&all);
-        }
-    }
-
     /// False where the system does not let us, which costs time and nothing else.
     fn allow(&self, processors: &CpuSet) -> bool {
         let thread = self.gate.0.thread.get();
@@ -76,7 +67,12 @@ impl Company {
 }
 
 impl Drop for Company {
+    /// Lets it run wherever the calling thread may.
     fn drop(&mut self) {
-        self.part();
+        if self.kept.is_some()
+            && let Ok(all) = sched_getaffinity(None)
+        {
+            self.allow(&all);
+        }
     }
 }

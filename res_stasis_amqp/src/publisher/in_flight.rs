@@ -141,9 +141,9 @@ impl InFlight {
         Some(sent)
     }
 
-    /// The broker has them, or they were only to be written. `places` is empty then.
-    pub(super) fn settle(&mut self, places: &mut Vec<Place>) {
-        let sent = places.drain(..).filter_map(|place| self.unsent(place));
+    /// The broker has them, or they were only to be written.
+    pub(super) fn settle(&mut self, places: impl IntoIterator<Item = Place>) {
+        let sent = places.into_iter().filter_map(|place| self.unsent(place));
         let events: Vec<_> = sent.map(|sent| sent.event).collect();
         if !events.is_empty() {
             self.outbox.settle(self.worker, &events);
@@ -259,9 +259,9 @@ mod tests {
         let window = WINDOW_EVENTS as u64;
         assert_eq!(bench.sequences(&mut in_flight), (1..=window).collect::<Vec<_>>());
         assert!(!in_flight.would_lease());
-        in_flight.settle(&mut vec![at(1000)]);
-        in_flight.settle(&mut vec![at(5)]);
-        in_flight.settle(&mut vec![at(5)]);
+        in_flight.settle([at(1000)]);
+        in_flight.settle([at(5)]);
+        in_flight.settle([at(5)]);
         assert_eq!(bench.sequences(&mut in_flight), [window + 1, window + 2]);
         assert_eq!(bench.outbox.ledger().settled, 2);
     }
@@ -274,13 +274,13 @@ mod tests {
         let mut in_flight = bench.in_flight();
         let first = bench.sequences(&mut in_flight);
         assert!(first.len() < 4, "{first:?}");
-        first.iter().for_each(|sequence| in_flight.settle(&mut vec![at(*sequence)]));
+        first.iter().for_each(|sequence| in_flight.settle([at(*sequence)]));
         let mut seen = first.len();
         while seen < 5 {
             let more = bench.sequences(&mut in_flight);
             assert!(!more.is_empty(), "stuck after {seen}");
             seen += more.len();
-            more.iter().for_each(|sequence| in_flight.settle(&mut vec![at(*sequence)]));
+            more.iter().for_each(|sequence| in_flight.settle([at(*sequence)]));
         }
     }
 
@@ -292,7 +292,7 @@ mod tests {
         bench.push(1, 10);
         let mut in_flight = bench.in_flight();
         assert_eq!(bench.sequences(&mut in_flight), [1]);
-        in_flight.settle(&mut vec![at(1)]);
+        in_flight.settle([at(1)]);
         assert_eq!(bench.sequences(&mut in_flight)[0], 3);
         assert_eq!(bench.counters.dropped_too_large.load(Ordering::Relaxed), 1);
     }
@@ -337,7 +337,7 @@ mod tests {
         for _ in 0..300 {
             in_flight.next(bench.now, true).unwrap();
         }
-        in_flight.settle(&mut vec![at(2)]);
+        in_flight.settle([at(2)]);
         in_flight.nacked(at(3), bench.now);
         drop(in_flight);
         assert_eq!(bench.outbox.depth().in_flight_events, 0);
@@ -375,7 +375,7 @@ mod tests {
             bench.now += Duration::from_secs(1);
         }
         assert_eq!(in_flight.oldest(), Some(start));
-        in_flight.settle(&mut vec![at(1)]);
+        in_flight.settle([at(1)]);
         assert_eq!(in_flight.oldest(), Some(start + Duration::from_secs(1)));
         in_flight.nacked(at(2), bench.now);
         assert_eq!(in_flight.oldest(), Some(start + Duration::from_secs(2)));

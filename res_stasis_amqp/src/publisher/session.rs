@@ -83,8 +83,6 @@ struct Session<'a> {
     error: Option<Error>,
     /// When the broker last had its say on an event.
     heard: Option<Instant>,
-    /// What is delivered and not settled yet.
-    settled: Vec<Place>,
 }
 
 pub(super) async fn run(
@@ -97,7 +95,7 @@ pub(super) async fn run(
     let options = BasicPublishOptions { mandatory: publish.mandatory, ..Default::default() };
     let limit = confirm_limit(desk.heartbeat());
     let in_flight = InFlight::new(publish.outbox.clone(), desk.worker(), desk.high_water());
-    let mut session = Session { publish, in_flight, error: None, heard: None, settled: Vec::new() };
+    let mut session = Session { publish, in_flight, error: None, heard: None };
     let mut under_way = UnderWay::new();
     let mut done = Vec::new();
     let mut tempo = Tempo::new(Instant::now());
@@ -247,6 +245,7 @@ impl Session<'_> {
     }
 
     fn take(&mut self, done: &mut Vec<Outcome>, now: Instant) {
+        let mut settled = Vec::with_capacity(done.len());
         for Outcome { place, result } in done.drain(..) {
             let counters = &self.publish.counters;
             match result {
@@ -254,7 +253,7 @@ impl Session<'_> {
                     self.heard = Some(now);
                     self.returned(returned);
                     count(&counters.confirmed);
-                    self.settled.push(place);
+                    settled.push(place);
                 }
                 Ok(Confirmation::Nack(returned)) => {
                     self.heard = Some(now);
@@ -263,11 +262,11 @@ impl Session<'_> {
                     self.in_flight.nacked(place, now);
                 }
                 // Without confirms, an event is done with when it is on the socket.
-                Ok(Confirmation::NotRequested) => self.settled.push(place),
+                Ok(Confirmation::NotRequested) => settled.push(place),
                 Err(error) => self.error = self.error.take().or(Some(error)),
             }
         }
-        self.in_flight.settle(&mut self.settled);
+        self.in_flight.settle(settled);
     }
 
     /// Counts a message that no queue took. Which event it was stands in its message id only:

@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::place::{CallKey, SocketId};
 use crate::events::Event;
-use crate::holdings::milliseconds;
+use crate::holdings::{Dialplan, milliseconds};
 use crate::index::Kind;
 
 /// Calls that have left the application and may still be told to have ended.
@@ -27,14 +27,6 @@ struct Snapshot {
     creationtime: String,
     #[serde(default)]
     dialplan: Dialplan,
-}
-
-#[derive(Deserialize, Default)]
-struct Dialplan {
-    #[serde(default)]
-    app_name: String,
-    #[serde(default)]
-    app_data: String,
 }
 
 #[derive(Debug)]
@@ -176,7 +168,7 @@ impl Snapshot {
     }
 
     fn is_in(&self, app: &str) -> bool {
-        self.dialplan.app_name == "Stasis" && self.dialplan.app_data.split(',').next() == Some(app)
+        self.dialplan.controller() == Some(app)
     }
 }
 
