@@ -135,6 +135,8 @@ fn one_bridge_over_three_nodes_outlives_its_home() {
         Caller::place(&site, third, 1010),
     ];
     let all: Vec<u32> = callers.iter().map(|caller| caller.tone).collect();
+    who_is_on_hold_hears_what_is_played_and_nobody_else(&site, &callers);
+    of_two_calls_with_one_id_the_named_nodes_is_meant(&site);
     let bridge = site.ari().post(&format!("/bridges?asteriskId={}&name=hall", home.eid())).ok();
     let bridge = text(&bridge["id"]);
 
@@ -214,7 +216,10 @@ fn one_bridge_over_three_nodes_outlives_its_home() {
         };
         assert!(told.iter().any(enters), "{}", caller.tone);
     }
-    assert!(!told.iter().any(|event| event["type"] == "BridgeDestroyed"));
+    let ends = |event: &Value| {
+        event["type"] == "BridgeDestroyed" && event["bridge"]["id"] == json!(bridge)
+    };
+    assert!(!told.iter().any(ends));
     // But for BRIDGEPEER, which has the name of whatever a channel is bridged with.
     let mut told = told.iter().filter(|event| event["type"] != "ChannelVarset");
     let hidden = told.find(|event| event.to_string().contains("gateway-trunk"));
@@ -229,6 +234,66 @@ fn one_bridge_over_three_nodes_outlives_its_home() {
     });
     one_of_two_nodes_dies(&site, &other.ari(), &callers);
     other.assert_alive();
+}
+
+/// A holding bridge, whose members are on the two nodes it is not at home on.
+fn who_is_on_hold_hears_what_is_played_and_nobody_else(site: &Site, callers: &[Caller; 4]) {
+    let (home, ari) = (&site.posts[0], site.ari());
+    let bridge = ari.post(&format!("/bridges?type=holding&asteriskId={}", home.eid())).ok();
+    let bridge = text(&bridge["id"]);
+    let add = |caller: &Caller, role: &str| {
+        ari.post(&format!("/bridges/{bridge}/addChannel?channel={}{role}", caller.id)).status
+    };
+    let held = [&callers[1], &callers[3]];
+    assert_eq!(held.map(|caller| add(caller, "")), [204, 204]);
+    let wanted = held.iter().map(|caller| caller.id.clone()).collect();
+    assert_eq!(members(&ari, &bridge), (json!(home.eid()), wanted));
+    let play = ari.post(&format!("/bridges/{bridge}/play?media=tone:dial")).ok();
+    for caller in held {
+        caller.wait_hears(&ari, site, seconds(1), &[350], &[350, held[0].tone, held[1].tone]);
+    }
+    ari.delete(&format!("/playbacks/{}", text(&play["id"]))).ok();
+    // Its own node alone would hear it.
+    assert_eq!(add(&callers[2], "&role=announcer"), 409);
+    ari.delete(&format!("/bridges/{bridge}")).ok();
+    eventually("the trunks to be gone", seconds(20), || {
+        match site.posts.iter().map(legs).sum::<usize>() {
+            0 => Ok(()),
+            legs => Err(legs),
+        }
+    });
+}
+
+/// Two nodes without a `systemname` make such.
+fn of_two_calls_with_one_id_the_named_nodes_is_meant(site: &Site) {
+    let ([home, second, third], ari) = (&site.posts[..], site.ari()) else { panic!("three nodes") };
+    let (id, of) = ("1732000000.5", [second, third]);
+    for post in of {
+        let call = "/channels?endpoint=Local/8700@default/n&app=conf";
+        let named = format!("&channelId={id}&asteriskId={}", post.eid());
+        ari.post(&format!("{call}{named}")).ok();
+        site.wait_in("conf", id, &json!(post.eid()));
+    }
+    assert_eq!(site.gateway.metric("gateway_clashing_nodes"), 2.0);
+    for post in of {
+        let bridge = ari.post(&format!("/bridges?asteriskId={}", home.eid())).ok();
+        let bridge = text(&bridge["id"]);
+        let join = format!("/bridges/{bridge}/addChannel?channel={id}&asteriskId={}", post.eid());
+        assert_eq!(ari.post(&join).status, 204);
+        let has =
+            |post: &Post| channels(&post.asterisk.ari().get(&format!("/bridges/{bridge}")).body);
+        assert!(has(post).contains(id), "{:?}", has(post));
+        let other = of.into_iter().find(|other| other.eid() != post.eid()).expect("another");
+        assert_eq!(has(other), BTreeSet::new());
+        ari.delete(&format!("/channels/{id}?asteriskId={}", post.eid())).ok();
+        ari.delete(&format!("/bridges/{bridge}")).ok();
+    }
+    eventually("the trunks to be gone", seconds(20), || {
+        match site.posts.iter().map(legs).sum::<usize>() {
+            0 => Ok(()),
+            legs => Err(legs),
+        }
+    });
 }
 
 /// Home, and then the other; the first node of all is there again.
@@ -298,25 +363,20 @@ fn where_it_cannot_span_it_says_so() {
     let _app = site.app("apart");
     let (id, eid) = site.call("apart");
     let elsewhere = site.posts.iter().find(|post| eid != post.eid()).expect("another node");
-    let bridge = |kind: &str| {
-        let path = format!("/bridges?type={kind}&asteriskId={}", elsewhere.eid());
-        text(&site.ari().post(&path).ok()["id"])
-    };
-    let (mixing, holding) = (bridge("mixing"), bridge("holding"));
-    let join = |gateway: &Gateway, bridge: &str| {
+    let path = format!("/bridges?asteriskId={}", elsewhere.eid());
+    let bridge = text(&site.ari().post(&path).ok()["id"]);
+    let join = |gateway: &Gateway| {
         let told = gateway.ari().post(&format!("/bridges/{bridge}/addChannel?channel={id}"));
         (told.status, text(&told.body["message"]))
     };
     let no_span = Gateway::start(site.consul.port(), &[("bridges", "span = false")]);
-    let (status, message) = join(&no_span, &mixing);
+    let (status, message) = join(&no_span);
     assert_eq!(status, 409);
     assert!(message.contains(&text(&eid)) && message.contains(elsewhere.eid()), "{message}");
     // The shared nodes have no trunk, and no application of it.
-    let (status, message) = join(&site.gateway, &mixing);
+    let (status, message) = join(&site.gateway);
     assert_eq!(status, 503);
     assert!(message.contains("_gateway"), "{message}");
-    let (status, message) = join(&site.gateway, &holding);
-    assert_eq!((status, message.contains("mixes")), (409, true), "{message}");
     // It is a bridge as before, and nothing is left of the try.
     eventually("no key", seconds(20), || {
         let keys = [site.consul.kv_keys("bridges/"), site.consul.kv_keys("gateway/lock/bridges/")]
@@ -324,11 +384,9 @@ fn where_it_cannot_span_it_says_so() {
         if keys.is_empty() { Ok(()) } else { Err(format!("{keys:?}")) }
     });
     for post in &site.posts {
-        let told = post.asterisk.ari().get(&format!("/bridges/{mixing}"));
+        let told = post.asterisk.ari().get(&format!("/bridges/{bridge}"));
         assert_eq!(told.status, if post.eid() == elsewhere.eid() { 200 } else { 404 });
     }
-    for bridge in [mixing, holding] {
-        site.ari().delete(&format!("/bridges/{bridge}")).ok();
-    }
+    site.ari().delete(&format!("/bridges/{bridge}")).ok();
     site.ari().delete(&format!("/channels/{id}")).ok();
 }

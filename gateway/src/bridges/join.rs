@@ -36,6 +36,7 @@ impl Gateway {
             for (slot, channels) in parts {
                 let Some(node) = roster.fleet.by_slot(*slot) else { continue };
                 if node.eid != span.home {
+                    self.check_role(task, roster, &span.home).await?;
                     self.extend(&mut working, &mut span, roster, id, &node.eid).await?;
                 }
                 if let Some(refused) = self.pass_part(task, roster, *slot, channels).await? {
@@ -100,6 +101,19 @@ impl Gateway {
         dissolved.map_err(Refusal::from)
     }
 
+    /// Who announces in a holding bridge is heard on its own node, and by trunks from home: Asterisk
+    /// takes one such channel for each bridge, which is the trunk's elsewhere.
+    async fn check_role(&self, task: &Task, roster: &Roster, home: &str) -> Result<(), Trouble> {
+        if task.params.given("role").is_none_or(|role| role != "announcer") {
+            return Ok(());
+        }
+        let told = At::new(self, roster, home)?.bridge(task.bridge()).await?;
+        match told.ok_or(Trouble::NoBridge)?.is_holding() {
+            true => Err(Trouble::Announces(home.to_owned())),
+            false => Ok(()),
+        }
+    }
+
     /// Makes the bridge span to this node, if it does not.
     pub(super) async fn extend(
         &self,
@@ -120,18 +134,15 @@ impl Gateway {
             part.hang_up(&near).await?;
         }
         let told = home.bridge(id).await?.ok_or(Trouble::NoBridge)?;
-        if told.bridge_type != "mixing" {
-            return Err(Trouble::NoMixing(home.eid().to_owned()));
-        }
         let trunk = Trunk::new();
         span.parts.insert(eid.to_owned(), trunk.clone());
         // Before it is made: what is known can be ended, whatever becomes of us.
         working.write(span).await?;
         let made = async {
-            let far = self.connect(home, part, (id, &told.name), &trunk).await?;
+            let far = self.connect(home, part, &told, &trunk).await?;
             span.parts.insert(eid.to_owned(), Trunk { far: Some(far.clone()), ..trunk.clone() });
             working.write(span).await?;
-            self.join_ends(home, part, id, (&trunk.near(), &far)).await
+            self.join_ends(home, part, &told, (&trunk.near(), &far)).await
         }
         .await;
         if made.is_err() {

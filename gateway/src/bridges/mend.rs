@@ -169,11 +169,11 @@ impl Gateway {
         let home = At::new(self, roster, &next.home)?;
         // Who asks for the bridge from now on is not to be led to the old one.
         self.index.learn(Kind::Bridge, id, home.slot(), None);
-        let name = home.bridge(id).await?.ok_or(Trouble::NoBridge)?.name;
+        let bridge = &home.bridge(id).await?.ok_or(Trouble::NoBridge)?;
         let parts = next.parts.iter().filter(|(eid, _)| members.contains_key(*eid));
         let calls = parts.map(|(eid, trunk)| async {
             let part = At::new(self, roster, eid)?;
-            let far = self.connect(home, part, (id, &name), trunk).await?;
+            let far = self.connect(home, part, bridge, trunk).await?;
             Ok::<_, Trouble>((eid.clone(), far))
         });
         let (mut failed, mut made) = (None, Vec::new());
@@ -196,7 +196,7 @@ impl Gateway {
             made.iter().filter_map(|(eid, far)| Some((next.parts.get(eid)?.near(), eid, far)));
         let joins = joins.map(|(near, eid, far)| async move {
             let part = At::new(self, roster, eid)?;
-            self.join_ends(home, part, id, (&near, far)).await?;
+            self.join_ends(home, part, bridge, (&near, far)).await?;
             if let Some(Seen::Has(channels)) = seen.get(eid) {
                 self.tell_members(home, id, channels).await;
             }

@@ -23,13 +23,29 @@ use crate::proxy::Gateway;
 #[derive(Debug, Deserialize)]
 pub(super) struct Told {
     #[serde(default)]
-    id: String,
+    pub id: String,
     #[serde(default)]
-    pub bridge_type: String,
+    bridge_type: String,
     #[serde(default)]
-    pub name: String,
+    name: String,
     #[serde(default)]
     pub channels: Vec<String>,
+}
+
+impl Told {
+    /// Whether its members do not hear each other, but what is played, and who announces.
+    pub(super) fn is_holding(&self) -> bool {
+        self.bridge_type == "holding"
+    }
+}
+
+/// A trunk's end in a bridge.
+#[derive(Clone, Copy)]
+pub(super) enum End {
+    /// It gets what the bridge at home has for its members.
+    AtHome,
+    /// It says that to all members here.
+    AtPart,
 }
 
 /// A node to work on.
@@ -115,13 +131,14 @@ impl<'a> At<'a> {
     }
 
     /// Makes the same bridge here, or finds it made. Events of keys are told wherever they come.
-    pub(super) async fn make(&self, id: &str, name: &str) -> Result<(), Trouble> {
+    pub(super) async fn make(&self, like: &Told) -> Result<(), Trouble> {
         // Asterisk refuses to make it again.
-        if self.bridge(id).await?.is_some() {
+        if self.bridge(&like.id).await?.is_some() {
             return Ok(());
         }
-        let named = [("type", "mixing,dtmf_events"), ("name", name)];
-        let made = self.post(path("bridges", id) + &query(&named)).await?;
+        let kind = if like.is_holding() { "holding" } else { "mixing" };
+        let named = [("type", &*format!("{kind},dtmf_events")), ("name", &like.name)];
+        let made = self.post(path("bridges", &like.id) + &query(&named)).await?;
         self.expect(made, "POST /bridges/…")
     }
 
@@ -136,9 +153,18 @@ impl<'a> At<'a> {
     }
 
     /// Puts a trunk's channel into the bridge. Who it is must concern no member.
-    pub(super) async fn add(&self, id: &str, leg: &str) -> Result<StatusCode, Trouble> {
+    pub(super) async fn add(
+        &self,
+        bridge: &Told,
+        leg: &str,
+        end: End,
+    ) -> Result<StatusCode, Trouble> {
         let leg = [("channel", leg), ("inhibitConnectedLineUpdates", "true")];
-        self.post(path("bridges", id) + "/addChannel" + &query(&leg)).await
+        let mut target = path("bridges", &bridge.id) + "/addChannel" + &query(&leg);
+        if let (true, End::AtPart) = (bridge.is_holding(), end) {
+            target += "&role=announcer";
+        }
+        self.post(target).await
     }
 
     /// Has it tell an application of the bridge.

@@ -23,8 +23,8 @@ pub(super) enum Trouble {
     NoApp(String),
     #[error("the call from node {0} to node {1} does not come about: see pjsip_gateway.conf")]
     NoTrunk(String, String),
-    #[error("the bridge is none that mixes, and takes calls of node {0} only")]
-    NoMixing(String),
+    #[error("who announces in a holding bridge must be on its home, node {0}")]
+    Announces(String),
     #[error("Bridge not found")]
     NoBridge,
     #[error("another gateway was quicker")]
@@ -40,7 +40,7 @@ impl From<Trouble> for Refusal {
         let message = trouble.to_string();
         match trouble {
             Trouble::NoBridge => Self::not_found(message),
-            Trouble::NoMixing(_) => Self::new(409, message),
+            Trouble::Announces(_) => Self::new(409, message),
             _ => Self::unavailable(message),
         }
     }

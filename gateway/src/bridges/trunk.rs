@@ -10,7 +10,7 @@ use hyper::StatusCode;
 use tokio::time::{sleep, timeout};
 
 use super::HIDDEN_APP;
-use super::node::At;
+use super::node::{At, End, Told};
 use super::span::Trunk;
 use super::trouble::Trouble;
 use crate::proxy::Gateway;
@@ -26,7 +26,7 @@ impl Gateway {
         &self,
         home: At<'_>,
         part: At<'_>,
-        (id, name): (&str, &str),
+        bridge: &Told,
         trunk: &Trunk,
     ) -> Result<String, Trouble> {
         let within = self.config.bridges.trunk_timeout;
@@ -35,7 +35,7 @@ impl Gateway {
             for node in [home, part] {
                 self.wait_for_app(node).await?;
             }
-            part.make(id, name).await?;
+            part.make(bridge).await?;
             let endpoint = &self.config.bridges.trunk_endpoint;
             let endpoint = format!("PJSIP/{endpoint}/sip:{}@{}", trunk.token, home.sip()?);
             part.call(&trunk.near(), &endpoint, within).await?;
@@ -64,14 +64,14 @@ impl Gateway {
         &self,
         home: At<'_>,
         part: At<'_>,
-        id: &str,
+        bridge: &Told,
         (near, far): (&str, &str),
     ) -> Result<(), Trouble> {
         let within = self.config.bridges.trunk_timeout;
         let joining = async {
-            for (node, leg) in [(home, far), (part, near)] {
+            for (node, leg, end) in [(home, far, End::AtHome), (part, near, End::AtPart)] {
                 loop {
-                    match node.add(id, leg).await? {
+                    match node.add(bridge, leg, end).await? {
                         status if status.is_success() => break,
                         // It is up, and on its way into the application.
                         StatusCode::UNPROCESSABLE_ENTITY => sleep(LOOK).await,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::amqp::Incoming;
-use crate::holdings::{Fact, Part};
+use crate::holdings::{Fact, Part, milliseconds};
 use crate::index::Kind;
 
 /// The body of a message about an application.
@@ -34,6 +34,8 @@ struct Data<'a> {
     recording: Raw<'a>,
     #[serde(borrow, default)]
     peer: Raw<'a>,
+    #[serde(borrow, default)]
+    timestamp: Raw<'a>,
 }
 
 #[derive(Deserialize)]
@@ -66,6 +68,8 @@ pub(crate) struct Event<'a> {
     /// As ARI has it.
     pub text: &'a str,
     pub about: Vec<About<'a>>,
+    /// When it was published, as it is written.
+    pub timestamp: &'a str,
 }
 
 /// When the run of the publisher began whose message this is; its number follows.
@@ -98,12 +102,18 @@ impl<'a> Event<'a> {
             eid: &incoming.eid,
             text,
             about,
+            timestamp: data.timestamp.map_or("", RawValue::get),
         })
     }
 
     /// The first thing of a kind.
     pub(crate) fn first(&self, kind: Kind) -> Option<&About<'a>> {
         self.about.iter().find(|about| about.kind == kind)
+    }
+
+    /// When it was published, by its node's clock, in milliseconds since 1970.
+    pub(crate) fn published(&self) -> Option<u64> {
+        milliseconds(self.timestamp.trim_matches('"'))
     }
 
     /// What it says of who has what.
@@ -161,6 +171,9 @@ pub(super) mod tests {
         let channel = event.first(Kind::Channel).unwrap();
         assert_eq!((channel.id.as_str(), channel.snapshot), ("c", r#"{"id":"c","name":"n"}"#));
         assert!(matches!(event.fact(), Some(Fact::Has(Kind::Channel, "c", Part::Controls, _))));
+        assert_eq!(event.published(), None);
+        let dated = incoming("x", "a", r#"{"timestamp":"1970-01-01T00:00:07.005+0000"}"#);
+        assert_eq!(Event::read(&dated).unwrap().published(), Some(7005));
     }
 
     #[test]

@@ -20,6 +20,7 @@ use super::share::{
 use crate::apps::Uses;
 use crate::ari::Refusal;
 use crate::config;
+use crate::index::Kind;
 
 /// What is put into a socket's queue at once.
 #[derive(Debug)]
@@ -195,6 +196,12 @@ impl Hub {
         let state = &mut *self.state();
         let takeovers = state.sharing.arrange(Instant::now());
         state.hand_over(takeovers);
+    }
+
+    /// The nodes have been looked at: what there is now, `is_there` says. Shared calls whose end was
+    /// lost are kept no longer.
+    pub(super) fn forget(&self, is_there: impl Fn(Kind, &str) -> bool) {
+        self.state().sharing.forget(is_there, clock());
     }
 
     /// What the other gateways are to know of our sockets.

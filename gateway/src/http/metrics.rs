@@ -56,6 +56,7 @@ pub(crate) struct Metrics {
     events: Family<Word, Counter>,
     pub sockets: Gauge,
     held: Gauge,
+    clashing: Gauge,
     broker: Gauge,
     spans: Gauge,
     shared: Family<Word, Gauge>,
@@ -83,6 +84,7 @@ impl Default for Metrics {
             events: Family::default(),
             sockets: Gauge::default(),
             held: Gauge::default(),
+            clashing: Gauge::default(),
             broker: Gauge::default(),
             spans: Gauge::default(),
             shared: Family::default(),
@@ -102,6 +104,8 @@ impl Default for Metrics {
         registry.register("event_sockets", "Event websockets", metrics.sockets.clone());
         registry.register("shared", "Of calls shared out among sockets", metrics.shared.clone());
         registry.register("held", "What applications have on the nodes", metrics.held.clone());
+        let clashing = metrics.clashing.clone();
+        registry.register("clashing_nodes", "Nodes with channel ids of others", clashing);
         registry.register("amqp_up", "Whether RabbitMQ is connected", metrics.broker.clone());
         metrics
     }
@@ -180,6 +184,7 @@ impl Metrics {
         let is_up = exchange.is_some_and(|one| *one.state.borrow() == BrokerState::Connected);
         self.broker.set(i64::from(is_up));
         self.held.set(i64::try_from(gateway.holdings.count()).unwrap_or(i64::MAX));
+        self.clashing.set(i64::try_from(gateway.index.clashing_nodes()).unwrap_or(i64::MAX));
         self.spans.set(i64::try_from(gateway.bridges.spans().count()).unwrap_or(i64::MAX));
         let mut text = String::new();
         // Writing into a text does not fail.

@@ -3,6 +3,7 @@
 
 //! Who owns what: which node has this channel, bridge, playback or live recording.
 
+mod clashes;
 mod counts;
 mod ended;
 mod kind;
@@ -16,6 +17,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+pub(crate) use clashes::Clash;
+use clashes::Clashes;
 use counts::Counts;
 pub(crate) use ended::Ended;
 pub(crate) use kind::Kind;
@@ -46,6 +49,7 @@ pub(crate) struct Index {
     hasher: RandomState,
     names: Names,
     counts: Counts,
+    clashes: Clashes,
     /// Counts the full reads that have begun: what is older than a read and not in it has ended.
     read: AtomicU32,
     began: Instant,
@@ -58,6 +62,7 @@ impl Default for Index {
             hasher: RandomState::new(),
             names: Names::default(),
             counts: Counts::default(),
+            clashes: Clashes::default(),
             read: AtomicU32::new(0),
             began: Instant::now(),
         }
@@ -78,7 +83,20 @@ impl Index {
 
     /// Notes who has it, whatever was known before. Without an application a known one stays.
     pub(crate) fn learn(&self, kind: Kind, id: &str, slot: Slot, app: Option<App>) {
-        self.shard(id).put(kind, id, self.entry(slot, app), &self.counts);
+        let before = self.shard(id).put(kind, id, self.entry(slot, app), &self.counts);
+        if let (Kind::Channel, Some(before)) = (kind, before.filter(|before| *before != slot)) {
+            self.clashes.note(id, [before, slot]);
+        }
+    }
+
+    /// Nodes that make channels of the same ids, as far as has been seen and not been told.
+    pub(crate) fn new_clashes(&self) -> Vec<Clash> {
+        self.clashes.take_news()
+    }
+
+    /// How many such nodes there are.
+    pub(crate) fn clashing_nodes(&self) -> usize {
+        self.clashes.count()
     }
 
     /// Notes who is going to have it, unless somebody does already: that one is given back.
@@ -108,6 +126,12 @@ impl Index {
             shard.retain(&Kind::ALL, |_, entry| entry.slot != slot, &self.counts);
         }
         self.counts.forget(slot);
+        self.clashes.forget(slot);
+    }
+
+    /// A node is another process: what is known of the ids it makes is of the one before.
+    pub(crate) fn begin_node(&self, slot: Slot) {
+        self.clashes.forget(slot);
     }
 
     /// A full read of a node begins.

@@ -55,10 +55,19 @@ impl Shard {
         Some(entry.owner())
     }
 
-    pub(super) fn put(&self, kind: Kind, id: &str, mut entry: Entry, counts: &Counts) {
+    /// Gives back which node had it before.
+    pub(super) fn put(
+        &self,
+        kind: Kind,
+        id: &str,
+        mut entry: Entry,
+        counts: &Counts,
+    ) -> Option<Slot> {
         let mut tables = self.write();
         let slot = entry.slot;
-        match tables[kind.place()].get_mut(id) {
+        let found = tables[kind.place()].get_mut(id);
+        let before = found.as_ref().map(|before| before.slot);
+        match found {
             Some(before) if before.slot == slot => {
                 if entry.app == NO_APP {
                     entry.app = before.app;
@@ -75,6 +84,7 @@ impl Shard {
                 counts.more(kind, slot);
             }
         }
+        before
     }
 
     /// What was there; `None` when this is now.

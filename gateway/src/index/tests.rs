@@ -106,3 +106,21 @@ fn what_nobody_asks_for_is_forgotten() {
     }
     assert_eq!((index.count(Kind::Playback), index.count(Kind::Channel)), (0, 1));
 }
+
+#[test]
+fn nodes_whose_channels_have_the_same_ids_are_seen() {
+    let index = Index::default();
+    let told = |id: &str, slot: Slot| {
+        index.learn(Kind::Channel, id, slot, None);
+        index.clashing_nodes()
+    };
+    assert_eq!((told("1732.1", A), told("1732.1", A), told("1732.2", B)), (0, 0, 0));
+    index.learn(Kind::Playback, "1732.1", B, None);
+    // It has ended on the one when it begins on the other.
+    index.forget_at(Kind::Channel, "1732.2", B);
+    assert_eq!((told("1732.2", A), told("1732.1", B)), (0, 2));
+    let clashes = index.new_clashes();
+    assert_eq!(clashes, [Clash { id: "1732.1".to_owned(), nodes: [A, B] }]);
+    index.begin_node(B);
+    assert_eq!((index.clashing_nodes(), index.new_clashes()), (0, Vec::new()));
+}

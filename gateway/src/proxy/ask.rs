@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 The Constellation developers
 
-//! Questions to all nodes at once, bounded in number and time.
+//! Questions to all nodes, bounded in number and time.
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
+use futures_util::stream::{self, Stream};
 use hyper::StatusCode;
 use serde_json::Value;
 use tokio::sync::SemaphorePermit;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Gateway;
 use crate::ari::{Refusal, Whereabouts, encode};
@@ -19,7 +19,10 @@ use crate::node::{Member, NodeError, Outgoing, Roster};
 
 /// A node with its answer.
 type Asked = (Member, Result<(StatusCode, Bytes), NodeError>);
-type Asking<F> = FuturesUnordered<F>;
+
+/// Nodes that one question is put to at one time. An answer takes a millisecond or two, so that a
+/// thousand nodes are asked in good time, and no question opens a thousand connections.
+const AT_ONCE: usize = 64;
 
 impl Gateway {
     /// Who has it. The first that says so is believed; what was found out is kept.
@@ -94,7 +97,7 @@ impl Gateway {
         &self,
         roster: &Roster,
         target: &str,
-    ) -> Result<(SemaphorePermit<'_>, Asking<impl Future<Output = Asked>>), Refusal> {
+    ) -> Result<(SemaphorePermit<'_>, impl Stream<Item = Asked> + Unpin), Refusal> {
         let limit = self.config.nodes.question_timeout;
         let turn = timeout(limit, self.questions.acquire()).await;
         let turn = turn
@@ -102,13 +105,19 @@ impl Gateway {
             .and_then(Result::ok)
             .ok_or_else(|| Refusal::unavailable("too many questions to all nodes at one time"))?;
         self.metrics.questions.inc();
-        let asking = roster.askable().into_iter().map(|member| {
-            let outgoing = Outgoing::get(target.to_owned(), limit);
+        let mut askable = roster.askable();
+        // Who may not answer is not to be in the way of those who will.
+        askable.sort_by_key(|member| (!member.node.state.is_up(), member.client.is_suspect()));
+        // As long as one node may take by itself.
+        let deadline = Instant::now() + self.config.nodes.queue_timeout + limit * 2;
+        let target = target.to_owned();
+        let asking = askable.into_iter().map(move |member| {
+            let outgoing = Outgoing::get(target.clone(), limit);
             async move {
-                let answer = member.client.fetch(&outgoing).await;
-                (member, answer)
+                let answer = timeout_at(deadline, member.client.fetch(&outgoing)).await;
+                (member, answer.unwrap_or(Err(NodeError::Silent)))
             }
         });
-        Ok((turn, asking.collect()))
+        Ok((turn, Box::pin(stream::iter(asking).buffer_unordered(AT_ONCE))))
     }
 }

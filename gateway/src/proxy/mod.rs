@@ -12,19 +12,25 @@ mod docs;
 mod gateway;
 #[cfg(test)]
 mod hostile;
+mod many;
 mod merge;
+mod missed;
+mod one;
 mod place;
 mod read;
 mod refresh;
 mod reply;
+mod send;
+mod span;
+mod spread;
 mod stamp;
 mod task;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use carry::{NODE, failed};
 pub(crate) use gateway::Gateway;
 pub(crate) use merge::{Answer, Entry};
+pub(crate) use missed::failed;
 pub(crate) use refresh::refresh;
-pub(crate) use reply::{Body, Reply, empty, failure, json, text};
+pub(crate) use reply::{Body, NODE, Reply, empty, failure, json, text};
 pub(crate) use task::{Draft, Task, Unread};

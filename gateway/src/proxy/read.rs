@@ -49,6 +49,7 @@ pub(super) async fn read(gateway: &Gateway, member: Member, before: Before) -> D
     };
     if before.boot.is_some_and(|before| before != boot) {
         tracing::info!(node = eid, "node {eid} is another process now");
+        gateway.index.begin_node(slot);
         done.ended.extend(Kind::ALL);
     }
     done.boot = Some(boot.clone());

@@ -72,6 +72,7 @@ pub(crate) async fn refresh(
             () = gateway.anew.told() => has_news = true,
             () = sleep_until(sweep), if !ended.is_empty() => {}
             Some(done) = reading.next() => {
+                warn_of_clashes(gateway);
                 if ended.is_empty() {
                     sweep = Instant::now() + SWEEP;
                 }
@@ -91,6 +92,20 @@ fn adopt(gateway: &Gateway, dialer: &Dialer, fleet: &Arc<Fleet>, desk: &mut Desk
         gateway.index.forget_node(slot);
     }
     gateway.holdings.retain(|eid| fleet.by_eid(eid).is_some());
+}
+
+/// Each node is told of once.
+fn warn_of_clashes(gateway: &Gateway) {
+    for clash in gateway.index.new_clashes() {
+        let fleet = &gateway.roster().fleet;
+        let [one, other] = clash.nodes.map(|slot| fleet.by_slot(slot).map(|node| &*node.eid));
+        let (one, other) = (one.unwrap_or("?"), other.unwrap_or("?"));
+        tracing::warn!(
+            "nodes {one} and {other} both have a channel {}: set systemname in asterisk.conf, or \
+             requests reach the wrong call",
+            clash.id
+        );
+    }
 }
 
 fn settle(gateway: &Gateway, done: Done, desk: &mut Desk, ended: &mut Ended) {

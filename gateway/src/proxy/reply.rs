@@ -9,12 +9,15 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
 use serde_json::json;
 
 use crate::ari::Refusal;
 use crate::node::NodeBody;
+
+/// The node that answered.
+pub(crate) static NODE: HeaderName = HeaderName::from_static("x-asterisk-id");
 
 /// A body of ours, or one that streams from a node.
 #[derive(Debug)]
@@ -55,6 +58,13 @@ impl HttpBody for Body {
             Self::Ours(body) => body.size_hint(),
             Self::Nodes(body) => body.size_hint(),
         }
+    }
+}
+
+/// Says which node has answered.
+pub(super) fn name_node(reply: &mut Reply, eid: &str) {
+    if let Ok(value) = HeaderValue::from_str(eid) {
+        reply.headers_mut().insert(NODE.clone(), value);
     }
 }
 

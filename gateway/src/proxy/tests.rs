@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 The Constellation developers
 
-//! Full reads of a node, against a scripted one.
+//! Full reads of a node, and questions to many, against scripted ones.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,14 +9,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{Gateway, refresh};
+use crate::ari::Whereabouts;
 use crate::config::{Config, Origin};
 use crate::fleet::{ConsulState, Fleet, Node, Slot, State, Watch};
 use crate::index::Kind;
 use crate::net::Dialer;
 use crate::net::scripted::{Answer, Scripted};
+use crate::node::Roster;
 use crate::peers::Peers;
 
 const SLOT: Slot = Slot(0);
@@ -194,4 +196,30 @@ async fn a_node_that_turns_while_it_is_read_is_read_once_more() {
     until("the first read", || slow.requests().len() == 1).await;
     scene.fleet.send(fleet(slow.port, State::Warning)).unwrap();
     until("another, whole", || GO.load(Ordering::SeqCst) == 3).await;
+}
+
+#[tokio::test]
+async fn a_question_goes_to_some_nodes_at_a_time_and_ends_in_time() {
+    let silent = Scripted::start(|_, _| Answer::Silence).await;
+    let mut config = config("60s", "1h");
+    config.nodes.question_timeout = Duration::from_millis(300);
+    config.nodes.queue_timeout = Duration::from_millis(100);
+    let scene = scene_with(Arc::default(), config);
+    let gateway = &scene.gateway;
+    let dialer = Dialer::new(&gateway.config.nodes.trust, Duration::from_secs(5)).unwrap();
+    let roster = |port: u16| {
+        let nodes = (0..300).map(|slot| node(Slot(slot), port, State::Passing));
+        let fleet = Arc::new(Fleet::new(nodes.collect()));
+        Roster::default().next(fleet, &gateway.config.nodes, &dialer).unwrap()
+    };
+    let (quiet, since) = (roster(silent.port), Instant::now());
+    let asking = gateway.ask(&quiet, Kind::Channel, "x");
+    let (found, ()) = tokio::join!(asking, until("questions", || silent.requests().len() >= 64));
+    assert!(matches!(found, Ok(Whereabouts::Unsure(_))), "{found:?}");
+    assert!(since.elapsed() < Duration::from_millis(700 + 2000), "{:?}", since.elapsed());
+    // Three times, each until it is known that they are silent.
+    assert!(silent.requests().len() <= 3 * 64, "{}", silent.requests().len());
+    let knows = Scripted::start(|_, _| Answer::json(404, "", "{}")).await;
+    let found = gateway.ask(&roster(knows.port), Kind::Channel, "x").await;
+    assert_eq!((found.unwrap(), knows.requests().len()), (Whereabouts::Nobody, 300));
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::{Announcement, Announcements};
+use super::{AHEAD, Announcement, Announcements};
 use crate::consul::{Fault, Retry};
 use crate::events::Hub;
 use crate::net::stopped;
@@ -35,6 +35,7 @@ pub(crate) fn seen(peers: &Peers) -> Seen {
 
 /// Has the sockets go by what is seen, for as long as the process lives.
 pub(crate) async fn follow(gateway: Arc<Gateway>, hub: Arc<Hub>, mut seen: Seen) {
+    let mut forgotten = Instant::now();
     loop {
         let changed = tokio::select! {
             changed = seen.changed() => changed.is_ok(),
@@ -44,6 +45,11 @@ pub(crate) async fn follow(gateway: Arc<Gateway>, hub: Arc<Hub>, mut seen: Seen)
         match entries {
             Some(entries) => hub.see(read(&entries)),
             None => hub.look(),
+        }
+        // As often as the nodes are read: what a read has not found is not in the index.
+        if forgotten.elapsed() >= gateway.config.index.refresh {
+            forgotten = Instant::now();
+            hub.forget(|kind, id| gateway.index.owner(kind, id).is_some());
         }
         gateway.metrics.note_shared(hub.counts());
     }
@@ -95,6 +101,10 @@ pub(crate) async fn announce(
         }
         let is_stopping = *stopping.borrow();
         if is_stopping && hub.is_left() && written.is_seen(found.as_deref()) {
+            // With us the key goes, and who has not read it goes by what it had in it before.
+            if !written.announcement.sockets.is_empty() {
+                sleep(Duration::from_millis(AHEAD).saturating_sub(written.at.elapsed())).await;
+            }
             return;
         }
         tokio::select! {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
+use super::missing::Missing;
 use super::place::{CallKey, SocketId};
 use crate::events::Event;
 use crate::holdings::{Dialplan, milliseconds};
@@ -36,6 +37,16 @@ pub(super) struct Call {
     pub start: Option<Utf8Bytes>,
     /// Who had it last.
     pub owner: Option<Name>,
+    /// The node that tells of it.
+    node: Box<str>,
+    missing: Missing,
+}
+
+/// A bridge on one node goes with this call.
+#[derive(Debug)]
+struct Goes {
+    with: CallKey,
+    missing: Missing,
 }
 
 /// The calls of one application, and the bridges they are in.
@@ -44,7 +55,7 @@ pub(super) struct Calls {
     pub calls: HashMap<Box<str>, Call>,
     /// Each goes with the first call that was in it, of each node: two nodes' events come to no two
     /// gateways in the same order.
-    bridges: HashMap<String, HashMap<String, CallKey>>,
+    bridges: HashMap<String, HashMap<String, Goes>>,
     leaving: VecDeque<Box<str>>,
 }
 
@@ -57,13 +68,14 @@ impl Calls {
         lookup: impl Fn(&str) -> Option<Arc<str>>,
     ) -> Option<CallKey> {
         let of_bridge = |calls: &Self, id: &str| {
-            calls.bridges.get(id).and_then(|nodes| nodes.get(event.eid)).cloned()
+            let goes = calls.bridges.get(id).and_then(|nodes| nodes.get(event.eid));
+            goes.map(|goes| goes.with.clone())
         };
         let mut found = event.about.iter().find_map(|about| match about.kind {
-            Kind::Channel => self.of_channel(&about.id, event.app, Some(about.snapshot), &lookup),
+            Kind::Channel => self.of_channel(&about.id, event, Some(about.snapshot), &lookup),
             Kind::Bridge => of_bridge(self, &about.id),
             _ => match about.target.split_once(':')? {
-                ("channel", id) => self.of_channel(id, event.app, None, &lookup),
+                ("channel", id) => self.of_channel(id, event, None, &lookup),
                 ("bridge", id) => of_bridge(self, id),
                 _ => None,
             },
@@ -90,8 +102,7 @@ impl Calls {
             ("StasisStart", Some(channel), _, Some(key)) => {
                 // What began while nobody was there is told to nobody.
                 let start = owner.is_some().then(|| text.clone());
-                let call = Call { key: key.clone(), start, owner };
-                self.calls.insert(channel.into(), call);
+                self.calls.insert(channel.into(), Call::new(key, start, owner, event.eid));
             }
             ("StasisEnd", Some(channel), ..) => self.leave(channel),
             ("ChannelDestroyed", Some(channel), ..) => {
@@ -99,13 +110,35 @@ impl Calls {
             }
             ("ChannelEnteredBridge", Some(_), Some(bridge), Some(key)) => {
                 let nodes = self.bridges.entry(bridge.to_owned()).or_default();
-                nodes.entry(event.eid.to_owned()).or_insert_with(|| key.clone());
+                let goes = || Goes { with: key.clone(), missing: Missing::default() };
+                nodes.entry(event.eid.to_owned()).or_insert_with(goes);
             }
             ("BridgeDestroyed", _, Some(bridge), _) => {
                 self.bridges.remove(bridge);
             }
             _ => {}
         }
+    }
+
+    /// Forgets those whose end was lost: neither is on a node. `heard` has when the last event of
+    /// each node was published.
+    pub(super) fn forget(
+        &mut self,
+        is_there: impl Fn(Kind, &str) -> bool,
+        clock: u64,
+        heard: &HashMap<Box<str>, u64>,
+    ) {
+        self.calls.retain(|id, call| {
+            let (is_there, heard) = (is_there(Kind::Channel, id), heard.get(&call.node).copied());
+            !call.missing.is_over(is_there, clock, heard)
+        });
+        self.bridges.retain(|id, nodes| {
+            let is_there = is_there(Kind::Bridge, id);
+            nodes.retain(|node, goes| {
+                !goes.missing.is_over(is_there, clock, heard.get(node.as_str()).copied())
+            });
+            !nodes.is_empty()
+        });
     }
 
     /// Whether nothing is known.
@@ -118,7 +151,7 @@ impl Calls {
     fn of_channel(
         &mut self,
         id: &str,
-        app: &str,
+        event: &Event<'_>,
         snapshot: Option<&str>,
         lookup: &impl Fn(&str) -> Option<Arc<str>>,
     ) -> Option<CallKey> {
@@ -128,18 +161,18 @@ impl Calls {
             return Some(call.key.clone());
         }
         if let Some(snapshot) = snapshot.map(Snapshot::read)
-            && snapshot.is_in(app)
+            && snapshot.is_in(event.app)
         {
-            return Some(self.find(id, &snapshot));
+            return Some(self.find(id, event.eid, &snapshot));
         }
         let found = lookup(half.unwrap_or(id))?;
         let snapshot = Snapshot::read(&found);
-        snapshot.is_in(app).then(|| self.find(half.unwrap_or(id), &snapshot))
+        snapshot.is_in(event.app).then(|| self.find(half.unwrap_or(id), event.eid, &snapshot))
     }
 
-    fn find(&mut self, id: &str, snapshot: &Snapshot) -> CallKey {
+    fn find(&mut self, id: &str, node: &str, snapshot: &Snapshot) -> CallKey {
         let key = snapshot.key(id);
-        self.calls.insert(id.into(), Call { key: key.clone(), start: None, owner: None });
+        self.calls.insert(id.into(), Call::new(&key, None, None, node));
         key
     }
 
@@ -154,6 +187,13 @@ impl Calls {
         {
             self.calls.remove(&oldest);
         }
+    }
+}
+
+impl Call {
+    fn new(key: &CallKey, start: Option<Utf8Bytes>, owner: Option<Name>, node: &str) -> Self {
+        let missing = Missing::default();
+        Self { key: key.clone(), start, owner, node: node.into(), missing }
     }
 }
 

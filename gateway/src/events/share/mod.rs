@@ -34,6 +34,7 @@ mod announce;
 mod announcement;
 mod calls;
 mod kept;
+mod missing;
 mod place;
 #[cfg(test)]
 mod tests;
@@ -46,6 +47,7 @@ use std::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::Event;
+use crate::index::Kind;
 pub(crate) use announce::{announce, follow, seen};
 use announcement::{Announced, Others, REMEMBERED};
 pub(super) use announcement::{Announcement, Announcements};
@@ -56,8 +58,9 @@ use place::{Owner, Place, Turn, UNKNOWN, owner};
 pub(super) use told::Position;
 use told::Told;
 
-/// From a socket's announcement to the first call it may have, in milliseconds: longer than the
-/// others take to read it, and more than their clocks and the nodes' differ.
+/// From a socket's announcement to the first call it may have, or to its gateway's end, in
+/// milliseconds: longer than the others take to read it, and more than their clocks and the nodes'
+/// differ.
 const AHEAD: u64 = 500;
 /// Sockets that have ended and are still announced: the last ones.
 const ENDED: usize = 32;
@@ -119,6 +122,8 @@ pub(super) struct Sharing {
     locals: Vec<Local>,
     others: Others,
     told: Told,
+    /// When the last event of each node was published, in milliseconds since 1970, by its clock.
+    heard: HashMap<Box<str>, u64>,
     kept: Kept,
 }
 
@@ -131,6 +136,7 @@ impl Sharing {
             locals: Vec::new(),
             others: Others::default(),
             told: Told::default(),
+            heard: HashMap::new(),
             kept: Kept::default(),
         }
     }
@@ -227,6 +233,13 @@ impl Sharing {
         lookup: impl Fn(&str) -> Option<Arc<str>>,
     ) -> Target {
         self.pass(position.as_ref());
+        // What a gateway tells of a dead node is no word of the node.
+        if let (Some(_), Some(at)) = (&position, event.published()) {
+            match self.heard.get_mut(event.eid) {
+                Some(last) => *last = at,
+                None => drop(self.heard.insert(event.eid.into(), at)),
+            }
+        }
         if !self.apps.contains_key(event.app) {
             self.apps.insert(event.app.to_owned(), Shared::default());
         }
@@ -258,6 +271,17 @@ impl Sharing {
         if let Some(position) = position {
             self.told.note(position);
         }
+    }
+
+    /// Forgets calls whose end was lost with other events. `is_there` says what the nodes have now,
+    /// and `clock` when that is, in milliseconds since 1970.
+    pub(super) fn forget(&mut self, is_there: impl Fn(Kind, &str) -> bool, clock: u64) {
+        for app in self.apps.values_mut() {
+            app.calls.forget(&is_there, clock, &self.heard);
+        }
+        self.apps.retain(|_, app| !app.places.is_empty() || !app.calls.is_empty());
+        // A node that is there is heard again.
+        self.heard.clear();
     }
 
     pub(super) fn counts(&self) -> Counts {

@@ -14,6 +14,8 @@ use super::*;
 /// All in milliseconds.
 const STEP: u64 = 10;
 const BEAT: u64 = 2000;
+/// How often the nodes are looked at for calls whose end was lost.
+const REFRESH: u64 = 3000;
 /// The longest that Consul takes to end a dead gateway's session.
 const SESSION: u64 = 20_000;
 /// The most that a gateway is behind in events, in Consul's news, or with its own.
@@ -80,12 +82,19 @@ struct World {
     next_socket: SocketId,
 }
 
+fn written(time: u64) -> String {
+    let (minute, second, rest) = (time / 60_000, time / 1000 % 60, time % 1000);
+    format!("1970-01-01T00:{minute:02}:{second:02}.{rest:03}+0000")
+}
+
 fn text(of: &Published, made: u64) -> String {
-    let (minute, second, rest) = (made / 60_000, made / 1000 % 60, made % 1000);
     format!(
         r#"{{"channel":{{"id":"c{}","dialplan":{{"app_name":"Stasis","app_data":"a"}},
-           "creationtime":"1970-01-01T00:{minute:02}:{second:02}.{rest:03}+0000"}},"n":{}}}"#,
-        of.call, of.number
+           "creationtime":"{}"}},"n":{},"timestamp":"{}"}}"#,
+        of.call,
+        written(made),
+        of.number,
+        written(of.at)
     )
 }
 
@@ -158,6 +167,18 @@ impl World {
         self.ends.push(self.now);
     }
 
+    /// Its sockets end, it says so, and goes.
+    fn stop(&mut self, number: usize) {
+        for socket in self.gateways[&number].sockets.clone() {
+            self.end(number, socket);
+        }
+        while self.gateways[&number].writes.is_some() {
+            self.step();
+        }
+        self.gateways.remove(&number);
+        self.dead.insert(number, self.now + AHEAD);
+    }
+
     fn kill(&mut self, number: usize) {
         self.gateways.remove(&number);
         self.dead.insert(number, self.now + SESSION);
@@ -182,7 +203,7 @@ impl World {
 
     /// A call begins, or something comes of one.
     fn publish(&mut self) {
-        let going: Vec<usize> = (0..self.calls.len()).filter(|call| self.calls[*call].1).collect();
+        let going = self.going();
         let call = match self.draw.below(8) {
             0 => {
                 self.calls.push((self.now, true));
@@ -217,6 +238,10 @@ impl World {
         for number in self.gateways.keys().copied().collect::<Vec<_>>() {
             self.read(number);
             let gateway = self.gateways.get_mut(&number).unwrap();
+            if self.now.is_multiple_of(REFRESH) {
+                let is_there = |_: Kind, id: &str| self.calls[id[1..].parse::<usize>().unwrap()].1;
+                gateway.sharing.forget(is_there, self.now);
+            }
             if self.now - gateway.written >= BEAT {
                 gateway.writes.get_or_insert(self.now);
             }
@@ -286,6 +311,20 @@ impl World {
             }
             self.step();
         }
+    }
+
+    /// Calls that go on.
+    fn going(&self) -> Vec<usize> {
+        (0..self.calls.len()).filter(|call| self.calls[*call].1).collect()
+    }
+
+    /// How many of these calls each gateway remembers.
+    fn remembered(&self, of: &[usize]) -> Vec<usize> {
+        let remembers = |gateway: &Gateway, call: &usize| {
+            gateway.sharing.apps["a"].calls.calls.contains_key(format!("c{call}").as_str())
+        };
+        let count = |gateway| of.iter().filter(|call| remembers(gateway, call)).count();
+        self.gateways.values().map(count).collect()
     }
 
     /// Everything comes that is on its way.
@@ -425,5 +464,57 @@ fn nothing_is_lost_whatever_happens_at_once() {
             let is_near = |end: &&u64| event.at <= **end && event.at + shortly >= **end;
             assert!(world.ends.iter().any(|end| is_near(&end)), "seed {seed}: {told:?}");
         }
+    }
+}
+
+#[test]
+fn a_gateway_that_is_stopped_hands_over_and_tells_nothing_twice() {
+    for seed in 0..4 {
+        let mut world = World::new(seed, 3);
+        world.join(1);
+        world.live(8000);
+        let stopped = world.now;
+        world.stop(1);
+        world.live(8000);
+        world.settle();
+        world.assert_told(seed);
+        assert!(world.repeats().is_empty(), "seed {seed}");
+        // Nobody waits for the end of its session.
+        for (event, told) in world.events().filter(|(event, _)| event.at >= stopped) {
+            assert!(told[0].at <= event.at + 1000 + 4 * BEHIND, "seed {seed}: {told:?}");
+        }
+    }
+}
+
+#[test]
+fn calls_whose_end_is_lost_are_forgotten() {
+    for seed in 0..3 {
+        let mut world = World::new(seed, 2);
+        world.live(10_000);
+        world.pass(BEHIND);
+        let lost = world.going();
+        assert!(lost.len() > 10, "seed {seed}");
+        for call in &mut world.calls {
+            call.1 = false;
+        }
+        // Nothing is heard of the nodes: their end may be on its way still.
+        world.pass(5 * REFRESH);
+        assert_eq!(world.remembered(&lost), [lost.len(); 2], "seed {seed}");
+        world.live(3 * REFRESH);
+        assert_eq!(world.remembered(&lost), [0; 2], "seed {seed}");
+    }
+}
+
+#[test]
+fn an_end_that_comes_late_is_still_its_owners() {
+    for seed in 0..3 {
+        let mut world = World::new(seed, 2);
+        world.live(10_000);
+        // One reads what the nodes have published long after they have been looked at.
+        world.gateways.get_mut(&1).unwrap().behind = 4 * REFRESH;
+        world.live(20_000);
+        world.settle();
+        world.assert_told(seed);
+        assert!(world.repeats().is_empty(), "seed {seed}");
     }
 }
