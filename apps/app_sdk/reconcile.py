@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 #: How soon a call without its beginning is looked at again: the beginning may be on its way.
 SECOND_LOOK = 5.0
+#: Partitions tell of the same gap one after another: one look, which asks for all calls, is for all.
+GATHER = 0.1
 #: Marks that may be under way.
 MARKS = 8
 
@@ -98,7 +100,8 @@ class Reconciler:
         """For ever."""
         pause = self._interval
         while True:
-            await happens(self._wanted, pause)
+            if await happens(self._wanted, pause):
+                await asyncio.sleep(GATHER)
             self._wanted.clear()
             gained, self._gained = self._gained, {}
             try:
