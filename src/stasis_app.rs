@@ -21,8 +21,8 @@ pub trait Handler: Send + Sync + 'static {
     /// An event of `app`, as ARI shows it, with `asterisk_id` set.
     fn event(&self, app: &str, event: &Value);
 
-    /// Another client of ARI has taken the name over. Only forget the application: ending it now
-    /// would end the new owner's.
+    /// Another client of ARI has taken the name over, of which the last event has just told
+    /// (`ApplicationReplaced`). Only forget the application: ending it now would end the new owner's.
     fn replaced(&self, app: &str);
 }
 
@@ -142,11 +142,10 @@ unsafe extern "C" fn receive(data: *mut c_void, app: *const c_char, event: *mut 
         let app = unsafe { lossy(app) };
         // SAFETY: not NULL, alive for the call, and nobody changes it meanwhile.
         let event = unsafe { Value::from_raw(event) };
+        data.handler.event(&app, event);
         if event.string(c"type").as_deref() == Some("ApplicationReplaced") {
             data.replaced.store(true, Ordering::Release);
             data.handler.replaced(&app);
-        } else {
-            data.handler.event(&app, event);
         }
     });
 }

@@ -107,6 +107,8 @@ fn a_websocket_may_take_an_application_over(version: Version) {
 
     let socket = ari.events("demo");
     asterisk.wait_log("another client has taken over the application 'demo'");
+    let told = consumer.next(seconds(10));
+    assert_eq!((told.name(), &told.json()["application"]), ("ApplicationReplaced", &json!("demo")));
     assert_eq!(ari.get("/amqp").ok()["applications"], json!(["other"]));
     assert_eq!(ari.delete("/amqp/demo").status, 404);
     assert_eq!(ari.post("/amqp/demo").status, 409);

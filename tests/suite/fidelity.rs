@@ -3,41 +3,26 @@
 
 //! That what is published is, byte for byte, what Asterisk itself tells an ARI client, whichever way
 //! it was written and whatever the names and values; and that each event was written the way it
-//! should be.
+//! should be. All types that there are must occur. What a manager session is told is compared too.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+mod alone;
+mod endpoints;
+mod kinds;
+mod told;
+mod transfers;
 
 use rig::c_module::compile;
 use rig::folder::Folder;
-use rig::{Ari, AriEvents, Asterisk, Builder, Consumer, Message, Version, eventually, seconds};
+use rig::{Ari, Asterisk, Builder, Message, Version, eventually, seconds};
 use serde_json::{Value, json};
 
 use crate::clients::{Clients, call_into, text, with_calls};
 use crate::pair::{AmqpConf, Pair, counter};
 use crate::traffic::count_fast;
+use kinds::{assert_all_kinds, assert_of_manager, assert_told, is_of_snapshots};
+use told::{Witness, data, published_until};
 
 on_each_version!(every_event_is_asterisks_own_text);
-
-/// What the channel topic has as JSON, and what of it is written from snapshots where those are
-/// known. All of the latter must occur.
-const OF_CHANNELS: [(&str, bool); 15] = [
-    ("ChannelDtmfReceived", true),
-    ("ChannelHangupRequest", true),
-    ("ChannelHold", true),
-    ("ChannelTalkingFinished", true),
-    ("ChannelTalkingStarted", true),
-    ("ChannelToneDetected", false),
-    ("ChannelTransfer", false),
-    ("ChannelUnhold", true),
-    ("ChannelUserevent", false),
-    ("ChannelVarset", true),
-    ("Dial", true),
-    ("PlaybackFinished", false),
-    ("PlaybackStarted", false),
-    ("RecordingFinished", false),
-    ("RecordingStarted", false),
-];
 
 /// More than are compared one by one, so that most are written without a look at Asterisk's text.
 const BURST: u32 = 2500;
@@ -45,46 +30,68 @@ const BURST: u32 = 2500;
 const ALL: &str = "eventSource=channel:,bridge:,endpoint:,deviceState:";
 
 fn every_event_is_asterisks_own_text(version: Version) {
-    let quiet = |conf: AmqpConf| conf.stasis("publish_ami_events", "no");
+    let all = |conf: AmqpConf| conf.stasis("publish_ami_events", "all");
     let folder = Folder::new("teller");
     let teller = compile(version, &folder, "teller", include_str!("teller.c"));
-    let pair = Pair::furnished(version, quiet, |builder| {
-        furnish(builder).module_file("teller", &teller, true)
+    let pair = Pair::furnished(version, all, |builder| {
+        furnish(version, builder).module_file("teller", &teller, true)
     });
     let asterisk = &pair.asterisk;
-    let (channels, app) = (pair.consumer(&["stasis.channel.#"]), pair.consumer(&["stasis.app.#"]));
+    let [channels, app, manager] =
+        ["stasis.channel.#", "stasis.app.demo", "ami.#"].map(|key| pair.consumer(&[key]));
     assert_eq!(asterisk.ari().post("/amqp/Demo").status, 204);
     asterisk.ari().post(&format!("/applications/Demo/subscription?{ALL}")).ok();
-    let witness = Witness::start(asterisk);
+    let witness = Witness::of_all(asterisk);
     let clients = Clients::start(asterisk);
+    let of_alpha = alone::what_one_application_is_told(&pair, &witness);
     let begin = clients.mark();
-    drop((published_until(&channels, &begin), published_until(&app, &begin)));
-    witness.until(&begin);
+    [&channels, &app, &manager].iter().for_each(|each| drop(published_until(each, &begin)));
+    drop((witness.until(&begin), clients.ami_until(&begin)));
     let before = Counted::of(asterisk);
 
     strange_names(asterisk, &witness);
     strange_variables(asterisk);
     calls_and_talk(asterisk, &witness);
     things_seldom_told(asterisk, clients.anchor(), &witness);
+    endpoints::devices(asterisk, &witness);
+    endpoints::a_phone_registers_and_writes(asterisk, &witness);
+    transfers::transfers(asterisk, &witness);
+    if version == Version::V22 {
+        a_call_for_whoever_takes_it(asterisk, &witness);
+    }
     all_that_an_application_can_do(asterisk, &witness);
     clients.press("5");
     call_into(asterisk, "Demo");
     count_fast(asterisk, BURST).finish(seconds(60));
 
     let end = clients.mark();
-    let (of_channels, of_app) = (published_until(&channels, &end), published_until(&app, &end));
+    let [of_channels, of_app, of_manager] =
+        [&channels, &app, &manager].map(|each| published_until(each, &end));
     let told = witness.until(&end);
-    let is_of_channels = |kind: &str| OF_CHANNELS.iter().any(|(name, _)| *name == kind);
-    assert_told("channels", &of_channels, &told, is_of_channels);
-    // What only an application itself is told, and what differs from one telling to the next.
-    let is_of_both = |kind: &str| !kind.starts_with("Stasis") && kind != "DeviceStateChanged";
-    assert_told("application", &of_app, &told, is_of_both);
+    let told_by_manager: Vec<_> = clients.ami_until(&end).iter().map(Value::to_string).collect();
+    assert_told("channels", &of_channels, &told, kinds::of_channels);
+    assert_told("application", &of_app, &told, kinds::of_all);
+    assert_told("manager", &of_manager, &told_by_manager, kinds::of_manager);
+    assert_all_kinds(asterisk, &of_channels, &[of_app.as_slice(), &of_alpha].concat());
+    assert_of_manager(&of_manager);
+    for messages in [&of_channels, &of_app, &of_manager] {
+        assert!(messages.len() > BURST as usize, "{} messages", messages.len());
+    }
     assert_ways(asterisk, &before, &of_channels, &of_app);
     asterisk.assert_alive();
 }
 
-fn furnish(builder: Builder) -> Builder {
-    with_calls(builder)
+fn furnish(version: Version, builder: Builder) -> Builder {
+    let builder = transfers::furnish(endpoints::furnish(with_calls(builder)));
+    let builder = match version {
+        Version::V22 => builder
+            .load("res_stasis_broadcast")
+            .load("app_stasis_broadcast")
+            .extension("anybody", &["Answer()", "StasisBroadcast(20000,,one:two,yes)"]),
+        Version::V16 => builder,
+    };
+    builder
+        .load("res_tonedetect")
         .load("func_talkdetect")
         .load("func_uri")
         .append("ari.conf", "[general](+)\nchannelvars = NOTE,\"ODD\",CHANNEL(language)\n")
@@ -117,106 +124,10 @@ fn furnish(builder: Builder) -> Builder {
         )
         .extension("refuse", &["Busy(1)"])
         .extension("dials", &["Answer()", "Dial(Local/refuse@default,5)", "Wait(60)"])
-        .extension("listens", &["Answer()", "Set(TALK_DETECT(set)=100)", "Wait(60)"])
-}
-
-/// An ARI client that is told everything, and keeps it as Asterisk wrote it.
-struct Witness {
-    socket: AriEvents,
-    heard: RefCell<Vec<String>>,
-    entity_id: String,
-}
-
-impl Witness {
-    const APP: &'static str = "witness";
-
-    fn start(asterisk: &Asterisk) -> Self {
-        let query = format!("app={}&subscribeAll=true", Self::APP);
-        let entity_id = asterisk.entity_id().to_owned();
-        Self { socket: asterisk.ari().events_with(&query), heard: RefCell::default(), entity_id }
-    }
-
-    /// Waits until it is told of something.
-    #[track_caller]
-    fn hears(&self, text: &str) {
-        loop {
-            let event = self.socket.next_text(seconds(30));
-            let is_it = event.contains(text);
-            self.heard.borrow_mut().push(event);
-            if is_it {
-                return;
-            }
-        }
-    }
-
-    /// What it has been told since it was asked last, up to the mark, each bare.
-    #[track_caller]
-    fn until(&self, mark: &str) -> Vec<String> {
-        self.hears(&telling(mark));
-        let mut heard = self.heard.take();
-        heard.pop();
-        heard.iter().map(|event| bare(event, &self.entity_id, Self::APP)).collect()
-    }
-}
-
-/// What stands in the event that is a mark.
-fn telling(mark: &str) -> String {
-    format!("\"variable\":\"MARK\",\"value\":\"{mark}\"")
-}
-
-/// What came to a consumer since it was asked last, up to the mark. There is much of it, and the
-/// machine may be busy.
-#[track_caller]
-fn published_until(consumer: &Consumer, mark: &str) -> Vec<Message> {
-    let wanted = telling(mark);
-    let is_mark = |message: &Message| String::from_utf8_lossy(&message.body).contains(&wanted);
-    let mut messages = consumer.drain_until(mark, seconds(90), is_mark);
-    messages.pop();
-    messages
-}
-
-/// An event without what is added for its receiver.
-fn bare(event: &str, entity_id: &str, app: &str) -> String {
-    [("asterisk_id", entity_id), ("application", app)].iter().fold(
-        event.to_owned(),
-        |event, (name, value)| {
-            let member = format!("\"{name}\":\"{value}\"");
-            event.replace(&format!(",{member}"), "").replace(&format!("{member},"), "")
-        },
-    )
-}
-
-/// The data of a message as it was written, bare likewise.
-fn data(message: &Message) -> String {
-    let body = std::str::from_utf8(&message.body).expect("JSON is UTF-8");
-    let (_, data) = body.split_once("\"data\":").expect("a body has data");
-    let end = match message.routing_key.as_str() {
-        "stasis.app.demo" => ",\"application\":\"Demo\"}",
-        _ => "}",
-    };
-    let data = data.strip_suffix(end).unwrap_or_else(|| panic!("no {end} at the end of {body}"));
-    bare(data, message.headers["asterisk_id"].as_str().expect("an id"), "Demo")
-}
-
-fn kind(event: &str) -> String {
-    text(&serde_json::from_str::<Value>(event).expect("an event is JSON")["type"])
-}
-
-/// Of the kinds that are `wanted`, both have the same texts, as often.
-#[track_caller]
-fn assert_told(what: &str, messages: &[Message], told: &[String], wanted: fn(&str) -> bool) {
-    let mut balance: BTreeMap<String, i32> = BTreeMap::new();
-    for message in messages.iter().filter(|message| wanted(message.name())) {
-        *balance.entry(data(message)).or_default() += 1;
-    }
-    for event in told.iter().filter(|event| wanted(&kind(event))) {
-        *balance.entry(event.clone()).or_default() -= 1;
-    }
-    balance.retain(|_, count| *count != 0);
-    let lines: String =
-        balance.iter().take(20).map(|(text, n)| format!("\n{n:+} {text}")).collect();
-    assert!(balance.is_empty(), "{what}: more (+) or fewer (-) at the broker:{lines}");
-    assert!(messages.len() > BURST as usize, "{what}: {} messages", messages.len());
+        .extension(
+            "listens",
+            &["Answer()", "Set(TALK_DETECT(set)=100)", "Set(TONE_DETECT(1400,100,r)=)", "Wait(60)"],
+        )
 }
 
 #[derive(Debug)]
@@ -246,11 +157,8 @@ fn assert_ways(asterisk: &Asterisk, before: &Counted, of_channels: &[Message], o
     let shown = asterisk.cli("amqp show status");
     match asterisk.version() {
         Version::V22 => {
-            for (kind, _) in OF_CHANNELS.iter().filter(|(_, is_direct)| *is_direct) {
-                let count = of_channels.iter().filter(|message| message.name() == *kind).count();
-                assert!(count > 0, "no {kind}");
-                expected += count as u64;
-            }
+            let of_snapshots = of_channels.iter().filter(|message| is_of_snapshots(message.name()));
+            expected += of_snapshots.count() as u64;
             expected -= of_channels.iter().filter(by_asterisk).count() as u64;
             assert!(shown.contains("Texts:        written directly, and compared"), "{shown}");
         }
@@ -320,17 +228,19 @@ fn calls_and_talk(asterisk: &Asterisk, witness: &Witness) {
     originate(&ari, "stay", "context=default&extension=dials");
     witness.hears("\"dialstatus\":\"BUSY\"");
 
-    let talker = originate(&ari, "listens", "app=Demo");
+    // Tones are looked for as in telephony's rate, whatever rate there is.
+    let talker = originate(&ari, "listens", "app=Demo&formats=slin");
     let playback = eventually("the channel to be in the application", seconds(10), || {
-        let reply = ari.post(&format!("/channels/{talker}/play?media=tone:busy"));
+        let reply = ari.post(&format!("/channels/{talker}/play?media=tone:record"));
         if reply.status == 201 { Ok(text(&reply.body["id"])) } else { Err(reply.body) }
     });
-    witness.hears("\"ChannelTalkingStarted\"");
-    witness.hears("\"ChannelTalkingFinished\"");
+    witness.hears_of("ChannelTalkingStarted");
+    // By then the tone has been found, before or after the talk began.
+    witness.hears_of("ChannelTalkingFinished");
     assert_eq!(ari.delete(&format!("/playbacks/{playback}")).status, 204);
-    witness.hears("\"PlaybackFinished\"");
+    witness.hears_of("PlaybackFinished");
     assert_eq!(ari.delete(&format!("/channels/{talker}")).status, 204);
-    witness.hears("\"ChannelHangupRequest\"");
+    witness.hears_of("ChannelHangupRequest");
 }
 
 fn things_seldom_told(asterisk: &Asterisk, channel: &str, witness: &Witness) {
@@ -339,14 +249,14 @@ fn things_seldom_told(asterisk: &Asterisk, channel: &str, witness: &Witness) {
     }
     asterisk.cli(&format!("tell hold {channel} \"class \\\"b\\\" é\""));
     asterisk.cli(&format!("tell unhold {channel}"));
-    (0..2).for_each(|_| witness.hears("\"ChannelUnhold\""));
+    (0..2).for_each(|_| witness.hears_of("ChannelUnhold"));
 }
 
 fn all_that_an_application_can_do(asterisk: &Asterisk, witness: &Witness) {
     let ari = asterisk.ari();
     let channel = originate(&ari, "stay", "app=Demo");
     let path = format!("/channels/{channel}");
-    let hears = |kind: &str| witness.hears(&format!("\"type\":\"{kind}\""));
+    let hears = |kind: &str| witness.hears_of(kind);
     let post = |rest: &str| {
         eventually(rest, seconds(10), || {
             let reply = ari.post(&format!("{path}/{rest}"));
@@ -364,11 +274,24 @@ fn all_that_an_application_can_do(asterisk: &Asterisk, witness: &Witness) {
     assert_eq!(ari.post("/recordings/live/heard/stop").status, 204);
     hears("RecordingFinished");
 
+    // Nothing to hear, for a tenth of a second.
+    let sound = asterisk.folder().join("spool/short.ulaw");
+    std::fs::write(&sound, [0xff; 800]).expect("the node's folder can be written to");
+    let sound = sound.with_extension("");
+    let sound = format!("sound:{}", sound.display());
+    post(&format!("play?media={sound},{sound}"));
+    hears("PlaybackContinuing");
+    hears("PlaybackFinished");
+
     let snoop = text(&post("snoop?app=Demo&spy=both")["id"]);
     witness.hears(&format!("Snoop/{channel}-"));
     let bridge = text(&ari.post("/bridges?type=mixing&name=a%22b").ok()["id"]);
     assert_eq!(ari.post(&format!("/bridges/{bridge}/addChannel?channel={channel}")).status, 204);
     hears("ChannelEnteredBridge");
+    post("record?name=failed&format=wav");
+    hears("RecordingFailed");
+    assert_eq!(ari.post(&format!("/bridges/{bridge}/videoSource/{channel}")).status, 204);
+    hears("BridgeVideoSourceChanged");
     assert_eq!(ari.post(&format!("/bridges/{bridge}/removeChannel?channel={channel}")).status, 204);
     hears("ChannelLeftBridge");
     assert_eq!(ari.delete(&format!("/bridges/{bridge}")).status, 204);
@@ -387,4 +310,15 @@ fn all_that_an_application_can_do(asterisk: &Asterisk, witness: &Witness) {
     }
     // The last ends with the one that it listens to.
     [called, channel, snoop].iter().for_each(|ended| wait_until_gone(&ari, ended));
+}
+
+fn a_call_for_whoever_takes_it(asterisk: &Asterisk, witness: &Witness) {
+    let ari = asterisk.ari();
+    let call = originate(&ari, "stay", "context=default&extension=anybody");
+    witness.hears_of("CallBroadcast");
+    let claimed = ari.post(&format!("/events/claim?channelId={call}&application=Demo"));
+    assert_eq!(claimed.status, 204);
+    witness.hears_of("CallClaimed");
+    assert_eq!(ari.delete(&format!("/channels/{call}")).status, 204);
+    wait_until_gone(&ari, &call);
 }

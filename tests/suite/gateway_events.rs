@@ -70,6 +70,7 @@ fn an_application_has_the_events_of_all_nodes() {
     the_whole_node_is_told_of(&stage);
     a_filter_is_for_every_node(&stage, &second);
     rights_are_kept(&stage);
+    a_name_taken_at_a_node_is_not_taken_from_a_socket(&stage, &first);
     // When the last socket goes, so does the application; another's key stays.
     stage.consul.kv_put("applications/operators", "");
     let operators = one.ari().events("operators");
@@ -249,4 +250,15 @@ fn without_a_broker_there_are_no_events() {
     gateway.assert_alive();
     assert!(!gateway.log().contains("s3cret"));
     assert_eq!(gateway.log().matches("RabbitMQ: it cannot be reached").count(), 1);
+}
+
+#[track_caller]
+fn a_name_taken_at_a_node_is_not_taken_from_a_socket(stage: &Stage, events: &AriEvents) {
+    let hidden = "gateway_events_total{kind=\"hidden\"}";
+    let before = stage.gateways[0].metric(hidden);
+    let taker = stage.nodes[0].ari().events("Calls");
+    stage.wait_metric(&stage.gateways[0], hidden, before + 1.0);
+    let told = events.drain();
+    assert!(told.iter().all(|event| event["type"] != "ApplicationReplaced"), "{told:?}");
+    drop(taker);
 }

@@ -15,6 +15,10 @@ use crate::proxy::Gateway;
 /// More messages than a node sends again when its connection breaks.
 const REMEMBERED: usize = 262_144;
 
+/// A client of the node itself has taken the application's name there. Nobody has taken it from the
+/// sockets here, which would think so.
+const REPLACED: &str = "ApplicationReplaced";
+
 /// The way of messages.
 pub(crate) struct Feed {
     gateway: Arc<Gateway>,
@@ -58,6 +62,9 @@ impl Feed {
         };
         if !is_new {
             return count("repeated");
+        }
+        if incoming.name == REPLACED {
+            return count("hidden");
         }
         let Some(event) = Event::read(incoming) else { return count("unreadable") };
         let spans = gateway.bridges.spans();

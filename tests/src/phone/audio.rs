@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 The Constellation developers
 
-//! What a phone says, and what comes: RTP with µ-law, a packet each 20 ms (RFC 3550).
+//! What a phone says, and what comes: RTP with µ-law, a packet each 20 ms, and RTCP (RFC 3550).
 
 use std::net::UdpSocket;
 use std::time::Duration;
@@ -13,6 +13,8 @@ use crate::tone;
 pub(super) const PACKET: Duration = Duration::from_millis(20);
 const SAMPLES: u32 = 160;
 const HEAD: usize = 12;
+/// Packets between two reports: half a second.
+const REPORT: u32 = 25;
 /// How loud a phone's tone is: six of them together are not too loud.
 const LOUDNESS: f64 = 0.1;
 
@@ -51,6 +53,19 @@ impl Audio {
         self.sent = self.sent.wrapping_add(1);
         // What can't be sent is lost on the way, as it may be on any.
         let _ = self.socket.send_to(&packet, ("127.0.0.1", to));
+        if self.sent.is_multiple_of(REPORT) {
+            self.report(to);
+        }
+    }
+
+    /// A sender's report, without a clock and without a word on what came. RTCP is one port higher.
+    fn report(&self, to: u16) {
+        let said = self.sent.wrapping_mul(SAMPLES);
+        let mut packet = vec![0x80, 200, 0, 6];
+        for word in [u32::from(self.port), 0, 0, said, self.sent, said] {
+            packet.extend(word.to_be_bytes());
+        }
+        let _ = self.socket.send_to(&packet, ("127.0.0.1", to.wrapping_add(1)));
     }
 
     /// What has come since the last time.

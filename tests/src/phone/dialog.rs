@@ -44,7 +44,7 @@ impl Dialog {
     /// Of an answer to the INVITE: the call's begin, or the end of a try.
     pub(super) fn ack(&self, answer: &Message) -> String {
         match answer.status() {
-            Some(200..300) => self.within(("ACK", 1), "ack", answer),
+            Some(200..300) => self.within(("ACK", 1), "ack", answer, ""),
             // It belongs to the INVITE itself, and so has its branch.
             _ => {
                 let none = "Content-Length: 0\r\n\r\n";
@@ -53,16 +53,26 @@ impl Dialog {
         }
     }
 
+    /// Sends the other side of the call that this answer began to another address (RFC 3515).
+    pub(super) fn refer(&self, answer: &Message, to: &str) -> String {
+        let own = self.own_port;
+        let more = format!(
+            "Contact: <sip:rig@127.0.0.1:{own}>\r\nRefer-To: <{to}>\r\n\
+             Referred-By: <sip:rig@127.0.0.1:{own}>\r\n"
+        );
+        self.within(("REFER", 2), "refer", answer, &more)
+    }
+
     /// The end of the call that this answer began.
     pub(super) fn bye(&self, answer: &Message) -> String {
-        self.within(("BYE", 2), "bye", answer)
+        self.within(("BYE", 3), "bye", answer, "")
     }
 
     /// The way of a call is that of its answer, backwards (RFC 3261, 12.1.2).
-    fn within(&self, cseq: (&str, u32), branch: &str, answer: &Message) -> String {
+    fn within(&self, cseq: (&str, u32), branch: &str, answer: &Message, more: &str) -> String {
         let ways = answer.headers("Record-Route");
         let ways: String = ways.iter().rev().map(|way| format!("Route: {way}\r\n")).collect();
-        let more = format!("{ways}Content-Length: 0\r\n\r\n");
+        let more = format!("{ways}{more}Content-Length: 0\r\n\r\n");
         self.request(cseq, branch, answer.contact(), answer.header("To"), &more)
     }
 

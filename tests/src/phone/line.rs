@@ -99,6 +99,8 @@ impl Line {
                 self.pending = None;
                 shared.state = State::Ended;
             }
+            // How what it has asked for by REFER goes on.
+            (None, "NOTIFY") => self.socket.send(self.proxy, &message.answered("200 OK")),
             (None, _) => self.socket.send(self.proxy, &message.answered("501 Not Implemented")),
             // It is on its way, and may ring for long.
             (Some(..200), "INVITE") => self.pending = None,
@@ -110,6 +112,10 @@ impl Line {
                     shared.state = if status < 300 { State::Up } else { State::Refused(status) };
                     shared.answer = Some(message.clone());
                 }
+            }
+            (Some(status @ 200..), "REFER") => {
+                self.pending = None;
+                shared.referred = Some(status);
             }
             (Some(status @ 200..), "BYE") => {
                 self.pending = None;
@@ -133,8 +139,14 @@ impl Line {
             if let Some(port) = answer.audio_port() {
                 self.audio.say(port);
             }
-            if shared.hangs_up && self.pending.is_none() {
-                self.pending = Some(Pending::new(self.dialog.bye(answer)));
+            let wanted = match &shared.refers_to {
+                _ if self.pending.is_some() => None,
+                Some(to) => Some(self.dialog.refer(answer, to)),
+                None => shared.hangs_up.then(|| self.dialog.bye(answer)),
+            };
+            if let Some(request) = wanted {
+                self.pending = Some(Pending::new(request));
+                shared.refers_to = None;
             }
         }
         !shared.is_gone

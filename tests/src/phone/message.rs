@@ -43,6 +43,14 @@ impl Message {
         contact.split_once('<').and_then(|(_, rest)| rest.split('>').next()).unwrap_or(contact)
     }
 
+    /// The call that this answer began, as another's `Refer-To` names what is to be replaced
+    /// (RFC 3891): seen from the side that answered.
+    pub(super) fn replaces(&self) -> String {
+        let tag = |name| self.header(name).split_once(";tag=").map_or("", |(_, tag)| tag);
+        let id = self.header("Call-ID");
+        format!("Replaces={id}%3Bto-tag%3D{}%3Bfrom-tag%3D{}", tag("To"), tag("From"))
+    }
+
     /// The port of the audio that it offers or takes.
     pub(super) fn audio_port(&self) -> Option<u16> {
         let line = self.0.lines().find_map(|line| line.strip_prefix("m=audio "))?;
@@ -70,12 +78,14 @@ mod tests {
         let answer = Message(
             "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 127.0.0.1:5;branch=z\r\n\
              Record-Route: <sip:127.0.0.1:1;lr>, <sip:127.0.0.1:2;lr>\r\n\
-             CSeq: 1 INVITE\r\nTo: <sip:8000@127.0.0.1>;tag=theirs\r\n\
+             CSeq: 1 INVITE\r\nCall-ID: one\r\nFrom: <sip:rig@127.0.0.1>;tag=ours\r\n\
+             To: <sip:8000@127.0.0.1>;tag=theirs\r\n\
              Contact: <sip:127.0.0.1:5070>\r\nContent-Length: 9\r\n\r\nv=0\r\nm=audio 4000 RTP/AVP 0\r\n"
                 .to_owned(),
         );
         assert_eq!((answer.status(), answer.method()), (Some(200), "INVITE"));
         assert_eq!((answer.contact(), answer.audio_port()), ("sip:127.0.0.1:5070", Some(4000)));
+        assert_eq!(answer.replaces(), "Replaces=one%3Bto-tag%3Dtheirs%3Bfrom-tag%3Dours");
         let ways = answer.headers("record-route");
         assert_eq!(ways, ["<sip:127.0.0.1:1;lr>", "<sip:127.0.0.1:2;lr>"]);
     }

@@ -45,6 +45,10 @@ struct Shared {
     /// When something came the last time.
     heard_at: Instant,
     hangs_up: bool,
+    /// Where the other side is to be sent, until it is asked.
+    refers_to: Option<String>,
+    /// The answer to that.
+    referred: Option<u16>,
     is_gone: bool,
 }
 
@@ -72,6 +76,8 @@ impl Phone {
             heard: VecDeque::new(),
             heard_at: Instant::now(),
             hangs_up: false,
+            refers_to: None,
+            referred: None,
             is_gone: false,
         }));
         let line = Line::new(port, number, tone, Arc::clone(&shared));
@@ -181,6 +187,33 @@ impl Phone {
             silent if silent >= length => Ok(()),
             silent => Err(format!("{silent:?}")),
         });
+    }
+
+    /// Sends the other side to another address by REFER, once in a call, and gives the answer.
+    ///
+    /// # Panics
+    ///
+    /// When there is none `within`: the call is not up, or nobody answers.
+    #[track_caller]
+    pub fn refer(&self, to: &str, within: Duration) -> u16 {
+        lock(&self.shared).refers_to = Some(to.to_owned());
+        eventually("an answer to REFER", within, || {
+            let shared = lock(&self.shared);
+            shared.referred.ok_or_else(|| format!("{:?}", shared.state))
+        })
+    }
+
+    /// This call, as the address says that is given to another phone's [`Phone::refer`] for the two
+    /// other sides to be brought together.
+    ///
+    /// # Panics
+    ///
+    /// When it was not answered.
+    #[track_caller]
+    pub fn replaced_at(&self, address: &str) -> String {
+        let shared = lock(&self.shared);
+        let answer = shared.answer.as_ref().expect("an answered call");
+        format!("{address}?{}", answer.replaces())
     }
 
     /// Hangs up, as soon as the call is up; [`Phone::wait_over`] gives the answer.
