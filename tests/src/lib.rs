@@ -63,4 +63,4 @@ pub use rabbitmq::{Broker, Tenant};
 pub use request::Request;
 pub use sip::Call;
 pub use sip_socket::SipSocket;
-pub use wait::{eventually, seconds};
+pub use wait::{eventually, poll, seconds};

@@ -105,7 +105,7 @@ fn the_policy_of_the_documentation_is_enough_for_all_that_the_modules_do(version
     });
 
     let shown = wait_consul(asterisk, "reachable");
-    assert!(!shown.contains("403"), "{shown}");
+    assert!(!shown.contains("status 403"), "{shown}");
     assert_eq!(lines_with(asterisk, 0, "refuses"), [""; 0]);
     crate::fleet::unload_all_in_time(asterisk);
     wait_gone(consul, asterisk.entity_id());

@@ -202,7 +202,7 @@ fn credentials_come_in_three_ways_and_are_told_to_nobody() {
     let log = site.gateway.log();
     let audit: Vec<&str> = log.lines().filter(|line| line.contains("audit")).collect();
     assert_eq!(audit.len(), 2, "{audit:?}");
-    assert!(audit[0].contains("reader") && audit[0].contains("403"), "{}", audit[0]);
+    assert!(audit[0].contains("reader") && audit[0].contains("status=403"), "{}", audit[0]);
     for part in ["rig", "PUT", "/ari/deviceStates/Stasis:x", "204"] {
         assert!(audit[1].contains(part), "{part}: {}", audit[1]);
     }

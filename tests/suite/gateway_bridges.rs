@@ -179,7 +179,7 @@ fn one_bridge_over_three_nodes_outlives_its_home() {
     site.ari().delete(&format!("/playbacks/{}", text(&play["id"]))).ok();
     other.ari().post("/recordings/live/whole/stop").ok();
     let whole = recorded(home, "whole");
-    assert!(all.iter().chain(&dial).all(|tone| tone::level(&whole, *tone) > tone::HEARD / 4.0));
+    assert!(all.iter().chain(&dial).all(|tone| tone::level(&whole, *tone) > tone::HEARD / 10.0));
 
     die(home);
     let since = Instant::now();

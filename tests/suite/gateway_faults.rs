@@ -158,9 +158,16 @@ fn a_create_is_sent_once_though_no_answer_comes() {
     let begun = |id: &str, event: &Value| {
         event["type"] == "StasisStart" && event["channel"]["id"] == json!(id)
     };
-    let all: Vec<Value> = events.iter().flat_map(rig::AriEvents::drain).collect();
-    assert_eq!(all.iter().filter(|event| begun("the-one", event)).count(), 1);
-    assert_eq!(all.iter().filter(|event| begun(&id, event)).count(), 1);
+    let mut all: Vec<Value> = Vec::new();
+    eventually("both calls to begin", seconds(20), || {
+        all.extend(events.iter().flat_map(rig::AriEvents::drain));
+        let count = |id: &str| all.iter().filter(|event| begun(id, event)).count();
+        let counts = (count("the-one"), count(&id));
+        if counts.0 > 0 && counts.1 > 0 { Ok(()) } else { Err(format!("{counts:?}")) }
+    });
+    for id in ["the-one", &id] {
+        assert_eq!(all.iter().filter(|event| begun(id, event)).count(), 1, "{id}: {all:?}");
+    }
 }
 
 fn a_node_that_cannot_be_reached_gets_no_new_calls() {

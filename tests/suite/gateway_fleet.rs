@@ -165,21 +165,12 @@ pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
 }
 
-/// One test for each scenario. Those that are open find a fault that is known and not mended, now and
-/// then: they run by name, with `--ignored`.
+/// One test for each scenario.
 macro_rules! scenarios {
-    (
-        $($beside:ident),* $(,)? $([alone: $($alone:ident),+ $(,)?])?
-        $([open: $($open:ident = $fault:literal),+ $(,)?])?
-    ) => {
+    ($($beside:ident),* $(,)? $([alone: $($alone:ident),+ $(,)?])?) => {
         mod scenario {
             $(#[test] fn $beside() { crate::turns::beside_others(super::$beside); })*
             $($(#[test] fn $alone() { crate::turns::alone(super::$alone); })+)?
-            $($(
-                #[test]
-                #[ignore = $fault]
-                fn $open() { crate::turns::beside_others(super::$open); }
-            )+)?
         }
     };
 }

@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::message::Message;
 
+/// The number of the last request in a call.
+const END: u32 = 3;
+
 /// A call to a number at a proxy on 127.0.0.1.
 #[derive(Debug)]
 pub(super) struct Dialog {
@@ -65,7 +68,18 @@ impl Dialog {
 
     /// The end of the call that this answer began.
     pub(super) fn bye(&self, answer: &Message) -> String {
-        self.within(("BYE", 3), "bye", answer, "")
+        self.within(("BYE", END), "bye", answer, "")
+    }
+
+    /// Whether this answers the BYE of the call, and not that of one more.
+    pub(super) fn is_of_end(answer: &Message) -> bool {
+        answer.header("CSeq") == format!("{END} BYE")
+    }
+
+    /// The end of one more call that the same INVITE began (RFC 3261, 13.2.2.4): a node was passed over
+    /// for being slow, and has answered after all.
+    pub(super) fn bye_late(&self, answer: &Message) -> String {
+        self.within(("BYE", 2), "late", answer, "")
     }
 
     /// The way of a call is that of its answer, backwards (RFC 3261, 12.1.2).

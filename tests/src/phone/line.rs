@@ -111,13 +111,17 @@ impl Line {
                     self.pending = None;
                     shared.state = if status < 300 { State::Up } else { State::Refused(status) };
                     shared.answer = Some(message.clone());
+                } else if status < 300
+                    && shared.answer.as_ref().is_some_and(|first| first.begins_another(message))
+                {
+                    self.socket.send(self.proxy, &self.dialog.bye_late(message));
                 }
             }
             (Some(status @ 200..), "REFER") => {
                 self.pending = None;
                 shared.referred = Some(status);
             }
-            (Some(status @ 200..), "BYE") => {
+            (Some(status @ 200..), "BYE") if Dialog::is_of_end(message) => {
                 self.pending = None;
                 shared.state = State::HungUp(status);
             }

@@ -43,6 +43,11 @@ impl Message {
         contact.split_once('<').and_then(|(_, rest)| rest.split('>').next()).unwrap_or(contact)
     }
 
+    /// Whether another answer to the same request is of another call: another has given it.
+    pub(super) fn begins_another(&self, other: &Self) -> bool {
+        self.header("To") != other.header("To")
+    }
+
     /// The call that this answer began, as another's `Refer-To` names what is to be replaced
     /// (RFC 3891): seen from the side that answered.
     pub(super) fn replaces(&self) -> String {
@@ -86,6 +91,8 @@ mod tests {
         assert_eq!((answer.status(), answer.method()), (Some(200), "INVITE"));
         assert_eq!((answer.contact(), answer.audio_port()), ("sip:127.0.0.1:5070", Some(4000)));
         assert_eq!(answer.replaces(), "Replaces=one%3Bto-tag%3Dtheirs%3Bfrom-tag%3Dours");
+        let late = Message(answer.0.replace("theirs", "another's"));
+        assert!(answer.begins_another(&late) && !answer.begins_another(&answer.clone()));
         let ways = answer.headers("record-route");
         assert_eq!(ways, ["<sip:127.0.0.1:1;lr>", "<sip:127.0.0.1:2;lr>"]);
     }

@@ -17,7 +17,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::tone;
-use crate::wait::{eventually, seconds};
+use crate::wait::{eventually, poll, seconds};
 use line::Line;
 use message::Message;
 
@@ -147,10 +147,17 @@ impl Phone {
     /// When there is not so much to hear: no audio comes.
     #[track_caller]
     pub fn listen(&self, length: Duration) -> Vec<i16> {
+        let heard = self.record(length);
+        heard.unwrap_or_else(|came| {
+            panic!("{length:?} of audio at the phone with {}: {came}", self.tone)
+        })
+    }
+
+    /// Takes so much of what comes from now on; the error is what came in 20 s more.
+    fn record(&self, length: Duration) -> Result<Vec<i16>, String> {
         let count = (length.as_secs_f64() * f64::from(tone::RATE)) as usize;
         lock(&self.shared).heard.clear();
-        let what = format!("{length:?} of audio at the phone with {} Hz", self.tone);
-        eventually(&what, length + seconds(20), || {
+        poll(length + seconds(20), || {
             let mut shared = lock(&self.shared);
             match shared.heard.len() {
                 there if there >= count => Ok(shared.heard.drain(..count).collect()),
@@ -170,9 +177,22 @@ impl Phone {
     #[track_caller]
     pub fn wait_hears(&self, length: Duration, wanted: &[u32], of: &[u32], within: Duration) {
         eventually(&format!("{} to hear {wanted:?}", self.tone), within, || {
-            let heard = tone::heard(&self.listen(length), of);
-            if heard == wanted { Ok(()) } else { Err(format!("{heard:?}")) }
+            self.hears(length, wanted, of)
         });
+    }
+
+    /// Whether what comes within `length` has just these of all those tones.
+    ///
+    /// # Errors
+    ///
+    /// How loud each of them is in it; or how little has come in 20 s.
+    pub fn hears(&self, length: Duration, wanted: &[u32], of: &[u32]) -> Result<(), String> {
+        let samples = self.record(length)?;
+        if tone::heard(&samples, of) == wanted {
+            return Ok(());
+        }
+        let levels = of.iter().map(|tone| format!("{tone}: {:.4}", tone::level(&samples, *tone)));
+        Err(levels.collect::<Vec<_>>().join(", "))
     }
 
     /// Waits until no audio at all has come for so long.

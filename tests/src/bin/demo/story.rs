@@ -36,20 +36,20 @@ pub(crate) fn run() -> bool {
     all_hear_each_other(&[&alice, &bob]);
 
     act(&format!("Node {} is drained, say for an upgrade", letter(alice.node)));
-    let carol = drained(&stage, &alice, &bob);
-    all_hear_each_other(&[&alice, &bob, &carol]);
+    let [carol, dave] = drained(&stage, &alice, &bob);
+    all_hear_each_other(&[&alice, &bob, &carol, &dave]);
     undrained(&stage, alice.node);
 
     act(&format!(
         "Node {} is killed, with Alice's call and the home of the bridge",
         letter(alice.node)
     ));
-    let dave = killed(&stage, &alice, &bob, &carol);
-    all_hear_each_other(&[&bob, &carol, &dave]);
+    let erin = killed(&stage, &alice, &[&bob, &carol, &dave]);
+    all_hear_each_other(&[&bob, &carol, &dave, &erin]);
     noticed(&stage, alice.node, bob.node);
 
     act("The end");
-    ended(&stage, &[bob, carol, dave]);
+    ended(&stage, &[bob, carol, dave, erin]);
     told(&events);
     all_stop(stage);
     step("RabbitMQ", || {
@@ -116,7 +116,11 @@ fn trunks(node: &Asterisk) -> usize {
 }
 
 /// No new call comes to Alice's node, and hers goes on: who calls now is on Bob's.
-fn drained(stage: &Stage<'_>, alice: &Caller, bob: &Caller) -> Caller {
+///
+/// Two do, so that three are left there when Alice's node is dead. With two, Asterisk would go over from
+/// the bridge's mixing to passing frames on, and back when one more calls; it can be silent to one of
+/// them after that, without the gateway and our modules too (docs/gateway.md, "What Asterisk does").
+fn drained(stage: &Stage<'_>, alice: &Caller, bob: &Caller) -> [Caller; 2] {
     let (node, other) = (&stage.nodes[alice.node], &stage.nodes[bob.node]);
     let since_drain = Instant::now();
     step("asterisk -rx 'discovery drain'", || {
@@ -130,9 +134,11 @@ fn drained(stage: &Stage<'_>, alice: &Caller, bob: &Caller) -> Caller {
         let after = since(since_drain);
         (format!("only node {}, {after} after the drain", letter(bob.node)), ())
     });
-    let carol = Caller::dial(stage, "Carol", 830);
-    assert_eq!(carol.node, bob.node, "a drained node has got a call");
-    carol
+    [("Carol", 830), ("Dave", 1010)].map(|(name, tone)| {
+        let caller = Caller::dial(stage, name, tone);
+        assert_eq!(caller.node, bob.node, "a drained node has got a call");
+        caller
+    })
 }
 
 fn undrained(stage: &Stage<'_>, place: usize) {
@@ -146,26 +152,26 @@ fn undrained(stage: &Stage<'_>, place: usize) {
 }
 
 /// SIGKILL, and somebody calls before anybody can know.
-fn killed(stage: &Stage<'_>, alice: &Caller, bob: &Caller, carol: &Caller) -> Caller {
+fn killed(stage: &Stage<'_>, alice: &Caller, left: &[&Caller]) -> Caller {
     step("kill -9", || {
         let node = &stage.nodes[alice.node];
         node.kill();
         let status = node.process().ended().expect("it was killed and waited for");
         (format!("node {}: {status}", letter(alice.node)), ())
     });
-    let dave = Caller::dial(stage, "Dave", 1010);
-    assert_eq!(dave.node, bob.node, "nobody else can answer");
+    let erin = Caller::dial(stage, "Erin", 1270);
+    assert_eq!(erin.node, left[0].node, "nobody else can answer");
     step("Alice", || {
         alice.phone.wait_silence(seconds(1), PATIENCE);
         ("hears nothing any more: her call was that process".to_owned(), ())
     });
-    step("Bob and Carol", || {
-        for caller in [bob, carol] {
+    step("Bob, Carol and Dave", || {
+        for caller in left {
             assert!(caller.phone.is_up(), "{}'s call has ended", caller.name);
         }
         ("have not been hung up".to_owned(), ())
     });
-    dave
+    erin
 }
 
 /// Everybody knows in the end: Consul, Kamailio, gateway, app.
@@ -180,15 +186,15 @@ fn noticed(stage: &Stage<'_>, dead: usize, living: usize) {
         eventually("the bridge on the living node", PATIENCE, || {
             let seen = stage.gateway.ari().get("/bridges/conf").body;
             let is_so = seen["asterisk_id"] == other.entity_id()
-                && channels(&seen["channels"]).len() == 3
+                && channels(&seen["channels"]).len() == 4
                 && trunks(other) == 0;
             if is_so { Ok(()) } else { Err(seen) }
         });
-        (format!("has node {} as its home, three calls and no trunk", letter(living)), ())
+        (format!("has node {} as its home, four calls and no trunk", letter(living)), ())
     });
     step("The app", || {
-        stage.app.wait_health("to have three calls", |told| told["calls"] == 3);
-        ("was told of the end of Alice's call: it has three".to_owned(), ())
+        stage.app.wait_health("to have four calls", |told| told["calls"] == 4);
+        ("was told of the end of Alice's call: it has four".to_owned(), ())
     });
 }
 
