@@ -117,9 +117,8 @@ fn trunks(node: &Asterisk) -> usize {
 
 /// No new call comes to Alice's node, and hers goes on: who calls now is on Bob's.
 ///
-/// Two do, so that three are left there when Alice's node is dead. With two, Asterisk would go over from
-/// the bridge's mixing to passing frames on, and back when one more calls; it can be silent to one of
-/// them after that, without the gateway and our modules too (docs/gateway.md, "What Asterisk does").
+/// Two do, so that three are left there when Alice's node is dead: with two, that node would not mix any
+/// more, and mix again for the next, which Debian's Asterisk does not always do well (docs/gateway.md).
 fn drained(stage: &Stage<'_>, alice: &Caller, bob: &Caller) -> [Caller; 2] {
     let (node, other) = (&stage.nodes[alice.node], &stage.nodes[bob.node]);
     let since_drain = Instant::now();
