@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 #: How soon a call without its beginning is looked at again: the beginning may be on its way.
 SECOND_LOOK = 5.0
-#: Partitions tell of the same gap one after another: one look, which asks for all calls, is for all.
+#: Partitions tell of one gap one after another: a look, which asks for all calls, is for all.
 GATHER = 0.1
 #: Marks that may be under way.
 MARKS = 8

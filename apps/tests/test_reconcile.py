@@ -220,14 +220,16 @@ async def test_events_wait_for_the_first_look_but_not_for_ever():
 
 
 async def test_what_is_asked_for_at_one_time_is_one_look(monkeypatch):
-    scene, looks = Scene(), []
-    monkeypatch.setattr(scene.reconciler, "_look", lambda gained: look(gained))
+    scene, looks, second = Scene(), [], asyncio.Event()
     scene.reconciler._interval = 60.0
 
     async def look(gained):
         looks.append(gained)
+        if len(looks) == 2:
+            second.set()
         return False
 
+    monkeypatch.setattr(scene.reconciler, "_look", look)
     running = asyncio.create_task(scene.reconciler.run())
     told = [scene.reconciler.gained(number) for number in range(4)]
     for number in range(12):
@@ -235,7 +237,6 @@ async def test_what_is_asked_for_at_one_time_is_one_look(monkeypatch):
         await asyncio.sleep(0)
     await asyncio.gather(*(looked.wait() for looked in told))
     scene.reconciler.ask("one more")
-    while len(looks) < 2:
-        await asyncio.sleep(0)
+    await second.wait()
     running.cancel()
     assert looks == [{0, 1, 2, 3}, set()]
