@@ -95,6 +95,17 @@ fn legs(post: &Post) -> usize {
     all.iter().filter(|one| text(&one["name"]).starts_with("PJSIP/gateway-trunk-")).count()
 }
 
+/// Waits until no node has one.
+#[track_caller]
+fn wait_no_trunk(site: &Site) {
+    eventually("the trunks to be gone", seconds(20), || {
+        match site.posts.iter().map(legs).sum::<usize>() {
+            0 => Ok(()),
+            legs => Err(legs),
+        }
+    });
+}
+
 /// The members that a gateway tells of a bridge, by itself and in the list, where there is one of it.
 #[track_caller]
 fn members(ari: &Ari, bridge: &str) -> (Value, BTreeSet<String>) {
@@ -256,12 +267,7 @@ fn who_is_on_hold_hears_what_is_played_and_nobody_else(site: &Site, callers: &[C
     // Its own node alone would hear it.
     assert_eq!(add(&callers[2], "&role=announcer"), 409);
     ari.delete(&format!("/bridges/{bridge}")).ok();
-    eventually("the trunks to be gone", seconds(20), || {
-        match site.posts.iter().map(legs).sum::<usize>() {
-            0 => Ok(()),
-            legs => Err(legs),
-        }
-    });
+    wait_no_trunk(site);
 }
 
 /// Two nodes without a `systemname` make such.
@@ -288,12 +294,7 @@ fn of_two_calls_with_one_id_the_named_nodes_is_meant(site: &Site) {
         ari.delete(&format!("/channels/{id}?asteriskId={}", post.eid())).ok();
         ari.delete(&format!("/bridges/{bridge}")).ok();
     }
-    eventually("the trunks to be gone", seconds(20), || {
-        match site.posts.iter().map(legs).sum::<usize>() {
-            0 => Ok(()),
-            legs => Err(legs),
-        }
-    });
+    wait_no_trunk(site);
 }
 
 /// Home, and then the other; the first node of all is there again.
