@@ -167,6 +167,7 @@ impl StasisAmqp {
                 "bytes": depth.queued_bytes,
                 "unconfirmed_events": depth.in_flight_events,
                 "unconfirmed_bytes": depth.in_flight_bytes,
+                "unsaved_events": self.outbox.unsaved_events(),
             },
             "callback": self.times().map(|times| json!({
                 "p50_us": micros(times.p50),

@@ -170,6 +170,12 @@ impl Outbox {
         self.room().depth()
     }
 
+    /// Events in memory that are not on disk too: what a crash would lose. It looks at all that is
+    /// leased or was given back, so it is for those who ask, not for each event.
+    pub(crate) fn unsaved_events(&self) -> usize {
+        self.room().unsaved_events()
+    }
+
     /// What became of all events.
     #[cfg(test)]
     pub(crate) fn ledger(&self) -> Ledger {

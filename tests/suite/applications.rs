@@ -55,7 +55,7 @@ fn an_application_is_created_shown_and_ended(version: Version) {
     let connection = &shown["connections"][0];
     assert_eq!((&connection["name"], &connection["state"]), (&json!("bunny"), &json!("connected")));
     assert!(text(&connection["detail"]).contains(pair.tenant.user()), "{connection}");
-    for name in ["events", "bytes", "unconfirmed_events", "unconfirmed_bytes"] {
+    for name in ["events", "bytes", "unconfirmed_events", "unconfirmed_bytes", "unsaved_events"] {
         assert!(shown["queue"][name].is_u64(), "{shown}");
     }
     assert_eq!(shown["counters"]["seen"], counter(&pair.asterisk, "seen"));

@@ -262,6 +262,12 @@ impl Room {
         }
     }
 
+    pub(super) fn unsaved_events(&self) -> usize {
+        let held = self.ready.iter().chain(self.in_flight.values());
+        let unsaved = held.filter(|event| !self.is_on_disk(event.place())).count();
+        self.queue.len() + self.spooling.len() + unsaved
+    }
+
     #[cfg(test)]
     pub(super) fn ledger(&self) -> Ledger {
         Ledger { recovered: self.disk.recovered, ..self.ledger }

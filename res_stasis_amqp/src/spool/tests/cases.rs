@@ -58,7 +58,10 @@ fn a_killed_run_leaves_all_to_the_next_one_in_order_and_before_its_own() {
     first.push(50);
     let leased = first.lease(20);
     first.settle(&leased[..5]);
+    assert_eq!(first.outbox.unsaved_events(), 45);
     first.stall();
+    first.outbox.give_back(WORKER, leased[5..10].to_vec());
+    assert_eq!(first.outbox.unsaved_events(), 0, "what is in flight, or was given back, too");
     drop(first);
 
     let mut second = Bench::small(&disk, 2);

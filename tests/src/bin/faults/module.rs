@@ -68,6 +68,11 @@ impl Status {
         number(&queue["events"]) + number(&queue["unconfirmed_events"]) + number(&spool["events"])
     }
 
+    /// Events that are in memory only.
+    pub(crate) fn unsaved(&self) -> u64 {
+        self.0["queue"]["unsaved_events"].as_u64().unwrap_or(u64::MAX)
+    }
+
     /// `None` where the module does not measure them.
     pub(crate) fn callback(&self) -> Option<Callback> {
         let callback = &self.0["callback"];

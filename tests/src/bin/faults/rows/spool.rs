@@ -83,11 +83,11 @@ pub(super) const FAULTS: [Fault; 5] = [
             let mut last = 0;
             rig::eventually("the spool to have everything", seconds(60), || {
                 let status = Status::ask(&scene.asterisk).ok_or("no answer")?;
-                let (spooled, before) = (status.counter("spooled"), last);
+                let (unsaved, before) = (status.unsaved(), last);
                 last = status.accepted();
-                match spooled >= status.waiting() && before == last {
+                match unsaved == 0 && before == last {
                     true => Ok(()),
-                    false => Err(format!("{spooled} of {last}")),
+                    false => Err(format!("{unsaved} of {last} are in memory only")),
                 }
             });
             scene.asterisk.kill();
