@@ -19,7 +19,7 @@ use crate::member::quick;
 scenarios!(where_it_cannot_span_it_says_so, [alone: one_bridge_over_three_nodes_outlives_its_home]);
 
 /// A node that takes calls of others, and applications from Consul.
-fn spanning(version: Version, consul: &Consul, amqp: &str) -> Post {
+pub(crate) fn spanning(version: Version, consul: &Consul, amqp: &str) -> Post {
     let node = node(version, amqp, &quick(consul.port()))
         .trunk("a-secret-of-the-trunk")
         .load("app_playtones")
@@ -31,14 +31,14 @@ fn spanning(version: Version, consul: &Consul, amqp: &str) -> Post {
 }
 
 /// A call that says a tone and nothing else.
-struct Caller {
-    id: String,
-    tone: u32,
-    eid: String,
+pub(crate) struct Caller {
+    pub(crate) id: String,
+    pub(crate) tone: u32,
+    pub(crate) eid: String,
 }
 
 impl Caller {
-    fn place(site: &Site, post: &Post, tone: u32) -> Self {
+    pub(crate) fn place(site: &Site, post: &Post, tone: u32) -> Self {
         Self::place_by(&site.ari(), site, post, tone)
     }
 
@@ -62,7 +62,7 @@ impl Caller {
 
     /// What it hears for a while.
     #[track_caller]
-    fn record(&self, ari: &Ari, site: &Site, length: Duration) -> Vec<i16> {
+    pub(crate) fn record(&self, ari: &Ari, site: &Site, length: Duration) -> Vec<i16> {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let name = format!("heard-{}", NUMBER.fetch_add(1, Ordering::SeqCst));
         let snoop = ari.post(&format!("/channels/{}/snoop?spy=out&app=conf", self.id)).ok();
@@ -89,7 +89,7 @@ fn recorded(post: &Post, name: &str) -> Vec<i16> {
 }
 
 /// How many trunk channels a node has, as it says itself.
-fn legs(post: &Post) -> usize {
+pub(crate) fn legs(post: &Post) -> usize {
     let listed = post.asterisk.ari().get("/channels").ok();
     let all = listed.as_array().cloned().unwrap_or_default();
     all.iter().filter(|one| text(&one["name"]).starts_with("PJSIP/gateway-trunk-")).count()
@@ -108,7 +108,7 @@ fn wait_no_trunk(site: &Site) {
 
 /// The members that a gateway tells of a bridge, by itself and in the list, where there is one of it.
 #[track_caller]
-fn members(ari: &Ari, bridge: &str) -> (Value, BTreeSet<String>) {
+pub(crate) fn members(ari: &Ari, bridge: &str) -> (Value, BTreeSet<String>) {
     let told = ari.get(&format!("/bridges/{bridge}")).ok();
     let listed = ari.get("/bridges").ok();
     let all = listed.as_array().expect("a list").iter();
@@ -119,7 +119,7 @@ fn members(ari: &Ari, bridge: &str) -> (Value, BTreeSet<String>) {
     found
 }
 
-fn channels(bridge: &Value) -> BTreeSet<String> {
+pub(crate) fn channels(bridge: &Value) -> BTreeSet<String> {
     bridge["channels"].as_array().into_iter().flatten().map(text).collect()
 }
 
@@ -352,7 +352,7 @@ fn one_of_two_nodes_dies(site: &Site, ari: &Ari, callers: &[Caller; 4]) {
     second.asterisk.assert_alive();
 }
 
-fn die(post: &Post) {
+pub(crate) fn die(post: &Post) {
     post.asterisk.kill();
     // What a proxy has in front of nothing would accept connections.
     post.proxy.refuse();

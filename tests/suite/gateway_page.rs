@@ -8,7 +8,7 @@ use rig::gateway::PASSWORD;
 use rig::{eventually, seconds};
 
 use crate::gateway_access::raw;
-use crate::gateway_fleet::{Site, scenarios};
+use crate::gateway_fleet::{Post, Site, scenarios};
 
 scenarios!(the_page_shows_the_fleet_and_stays_live, the_page_is_for_those_who_may_see_all);
 
@@ -25,6 +25,13 @@ fn the_page_shows_the_fleet_and_stays_live() {
     let name = "%3Cb%3Eshown%3C%2Fb%3E";
     let _app = site.app(name);
     let (call, eid) = site.call(name);
+    // Of one id, as two nodes without a `systemname` make them.
+    let (same, clashing) = ("1732000000.9", &site.posts[..2]);
+    let on = |post: &Post| format!("asteriskId={}", post.eid());
+    for post in clashing {
+        let made = format!("/channels?endpoint=Local/stay@default&app={name}&channelId={same}&");
+        site.ari().post(&(made + &on(post))).ok();
+    }
     let url = format!("http://rig:{PASSWORD}@127.0.0.1:{}/", site.gateway.port());
     eventually("the page to show all", seconds(120), || {
         let page = page_after(&url, 7)?;
@@ -33,6 +40,11 @@ fn the_page_shows_the_fleet_and_stays_live() {
             let is_shown = row.contains("passing") && row.contains(&post.proxy.port().to_string());
             is_shown.then_some(()).ok_or(row)?;
         }
+        let clashes =
+            page.split("<p id=\"clashes\" class=\"warning\">").nth(1).ok_or("no clash")?;
+        let clashes = clashes.split("</p>").next().unwrap_or_default();
+        let is_told = clashing.iter().all(|post| clashes.contains(post.eid()));
+        is_told.then_some(()).ok_or(clashes)?;
         // As text, whatever its name is.
         let app = text_of(&page, "tr", "&lt;b&gt;shown&lt;/b&gt;").ok_or("the application")?;
         app.contains(">1<").then_some(()).ok_or(app)?;
@@ -44,6 +56,9 @@ fn the_page_shows_the_fleet_and_stays_live() {
         (!rate.contains('–')).then_some(()).ok_or(rate)?;
         page.contains(">live<").then_some(()).ok_or_else(|| page.clone())
     });
+    for post in clashing {
+        site.ari().delete(&format!("/channels/{same}?{}", on(post))).ok();
+    }
     site.post(&eid).asterisk.ari().delete(&format!("/channels/{call}")).ok();
 }
 

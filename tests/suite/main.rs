@@ -70,6 +70,7 @@ mod gateway_death;
 mod gateway_events;
 mod gateway_faults;
 mod gateway_fleet;
+mod gateway_holding;
 mod gateway_hostile;
 mod gateway_page;
 mod gateway_process;

@@ -41,6 +41,8 @@ struct NodeStatus<'a> {
     weight: u32,
     channels: usize,
     bridges: usize,
+    /// A node that has channels of the same ids: both want a `systemname`.
+    clashes_with: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -78,6 +80,7 @@ fn status(gateway: &Gateway) -> serde_json::Result<Vec<u8>> {
     let fleet = gateway.watch.fleet.borrow().clone();
     let index = &gateway.index;
     let nodes = fleet.nodes.iter().map(|node| {
+        let clashing = index.clashes_with(node.slot).and_then(|other| fleet.by_slot(other));
         let scheme = if node.origin.is_https { "https" } else { "http" };
         NodeStatus {
             id: &node.eid,
@@ -87,6 +90,7 @@ fn status(gateway: &Gateway) -> serde_json::Result<Vec<u8>> {
             weight: node.weight,
             channels: index.count_of(Kind::Channel, node.slot),
             bridges: index.count_of(Kind::Bridge, node.slot),
+            clashes_with: clashing.map(|other| other.eid.as_str()),
         }
     });
     let apps = index.apps(Kind::Channel).into_iter().filter_map(|(app, channels)| {

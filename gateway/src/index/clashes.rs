@@ -58,6 +58,11 @@ impl Clashes {
         self.state().nodes.len()
     }
 
+    /// A node that this one clashes with.
+    pub(super) fn with(&self, slot: Slot) -> Option<Slot> {
+        self.state().nodes.get(&slot).copied()
+    }
+
     pub(super) fn take_news(&self) -> Vec<Clash> {
         std::mem::take(&mut self.state().news)
     }
@@ -91,6 +96,10 @@ mod tests {
         assert_eq!(clashes.take_news(), [Clash { id: "1.5".into(), nodes: [a, b] }]);
         clashes.note("1.6", [b, c]);
         assert_eq!((clashes.count(), clashes.take_news().len()), (3, 1));
+        assert_eq!(
+            [a, b, c, Slot(4)].map(|slot| clashes.with(slot)),
+            [Some(b), Some(a), Some(b), None]
+        );
         clashes.forget(b);
         assert_eq!(clashes.count(), 0);
         clashes.note("1.7", [a, b]);

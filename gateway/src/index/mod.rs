@@ -99,6 +99,11 @@ impl Index {
         self.clashes.count()
     }
 
+    /// One of those that this node makes channels of the same ids as.
+    pub(crate) fn clashes_with(&self, slot: Slot) -> Option<Slot> {
+        self.clashes.with(slot)
+    }
+
     /// Notes who is going to have it, unless somebody does already: that one is given back.
     pub(crate) fn reserve(
         &self,

@@ -1,28 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 The Constellation developers
 
-//! Questions to all nodes, bounded in number and time.
+//! Questions to all nodes, some at one time.
 
-use bytes::Bytes;
 use futures_util::StreamExt;
-use futures_util::stream::{self, Stream};
+use futures_util::stream::Stream;
 use hyper::StatusCode;
 use serde_json::Value;
 use tokio::sync::SemaphorePermit;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 
 use super::Gateway;
+use super::round::Asked;
 use crate::ari::{Refusal, Whereabouts, encode};
 use crate::fleet::Slot;
 use crate::index::Kind;
-use crate::node::{Member, NodeError, Outgoing, Roster};
-
-/// A node with its answer.
-type Asked = (Member, Result<(StatusCode, Bytes), NodeError>);
-
-/// Nodes that one question is put to at one time. An answer takes a millisecond or two, so that a
-/// thousand nodes are asked in good time, and no question opens a thousand connections.
-const AT_ONCE: usize = 64;
+use crate::node::{Member, Outgoing, Roster};
 
 impl Gateway {
     /// Who has it. The first that says so is believed; what was found out is kept.
@@ -105,19 +98,11 @@ impl Gateway {
             .and_then(Result::ok)
             .ok_or_else(|| Refusal::unavailable("too many questions to all nodes at one time"))?;
         self.metrics.questions.inc();
-        let mut askable = roster.askable();
-        // Who may not answer is not to be in the way of those who will.
-        askable.sort_by_key(|member| (!member.node.state.is_up(), member.client.is_suspect()));
-        // As long as one node may take by itself.
-        let deadline = Instant::now() + self.config.nodes.queue_timeout + limit * 2;
-        let target = target.to_owned();
-        let asking = askable.into_iter().map(move |member| {
-            let outgoing = Outgoing::get(target.clone(), limit);
-            async move {
-                let answer = timeout_at(deadline, member.client.fetch(&outgoing)).await;
-                (member, answer.unwrap_or(Err(NodeError::Silent)))
-            }
-        });
-        Ok((turn, Box::pin(stream::iter(asking).buffer_unordered(AT_ONCE))))
+        let outgoing = Outgoing::get(target.to_owned(), limit);
+        let put = move |member: Member| {
+            let outgoing = outgoing.clone();
+            async move { member.client.fetch(&outgoing).await }
+        };
+        Ok((turn, self.round(roster.askable(), limit, put)))
     }
 }

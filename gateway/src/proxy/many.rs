@@ -3,7 +3,6 @@
 
 //! To many nodes, and their answers merged.
 
-use futures_util::future::join_all;
 use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
 
@@ -16,7 +15,7 @@ use crate::ari::{Merge, Refusal};
 use crate::bridges;
 use crate::fleet::Slot;
 use crate::index::Kind;
-use crate::node::{Member, Roster};
+use crate::node::Roster;
 
 /// The nodes that are not in a merged answer.
 static MISSING: HeaderName = HeaderName::from_static("x-asterisk-missing");
@@ -32,10 +31,9 @@ impl Gateway {
     ) -> Result<Reply, Refusal> {
         let mut outgoing = self.outgoing(task, None);
         outgoing.timeout = outgoing.timeout.min(self.config.nodes.question_timeout * 5);
-        let members: Vec<&Member> = slots.iter().filter_map(|slot| roster.member(*slot)).collect();
-        let asked = join_all(members.iter().map(|member| self.fetch(member, &outgoing))).await;
+        let members = slots.iter().filter_map(|slot| roster.member(*slot)).cloned().collect();
         let (mut answers, mut missing) = (Vec::new(), Vec::new());
-        for (member, asked) in members.iter().zip(asked) {
+        for (member, asked) in self.ask_each(members, &outgoing).await {
             let eid = member.node.eid.clone();
             match asked {
                 Ok((status, body)) => answers.push(Answer { eid, status, body }),

@@ -20,6 +20,7 @@ mod place;
 mod read;
 mod refresh;
 mod reply;
+mod round;
 mod send;
 mod span;
 mod spread;

@@ -4,7 +4,6 @@
 //! An application's subscription, whose sources are on several nodes.
 
 use bytes::Bytes;
-use futures_util::future::join_all;
 use hyper::StatusCode;
 
 use super::merge::{Answer, merge};
@@ -50,8 +49,7 @@ impl Gateway {
         }
         // What the application has on the other nodes is in the answer too.
         let question = Outgoing::get(task.application(), self.config.nodes.question_timeout);
-        let asked = join_all(others.iter().map(|member| self.fetch(member, &question))).await;
-        for (member, asked) in others.iter().zip(asked) {
+        for (member, asked) in self.ask_each(others, &question).await {
             if let Ok((StatusCode::OK, body)) = asked {
                 let eid = member.node.eid.clone();
                 answers.push(Answer { eid, status: StatusCode::OK, body });

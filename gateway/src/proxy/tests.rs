@@ -8,10 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::Method;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Gateway, refresh};
+use super::{Draft, Gateway, Task, refresh};
+use crate::access::anybody;
 use crate::ari::Whereabouts;
 use crate::config::{Config, Origin};
 use crate::fleet::{ConsulState, Fleet, Node, Slot, State, Watch};
@@ -69,6 +73,21 @@ fn scene_with(first: Arc<Fleet>, config: Config) -> Scene {
     let (is_ready, ready) = watch::channel(false);
     tokio::spawn(refresh(Arc::clone(&gateway), dialer, is_ready));
     Scene { gateway, fleet, _consul: told, ready }
+}
+
+/// Of nodes at these ports, in this order.
+fn roster(gateway: &Gateway, ports: &[u16]) -> Roster {
+    let dialer = Dialer::new(&gateway.config.nodes.trust, Duration::from_secs(5)).unwrap();
+    let nodes = (0..).zip(ports).map(|(slot, port)| node(Slot(slot), *port, State::Passing));
+    let fleet = Arc::new(Fleet::new(nodes.collect()));
+    Roster::default().next(fleet, &gateway.config.nodes, &dialer).unwrap()
+}
+
+/// As a user who may do everything.
+fn task(method: Method, path: &str) -> Task {
+    let draft = Draft { method, query: "", content_type: None, body: Bytes::default(), node: None };
+    let sought = Task::find(&draft.method, path).unwrap();
+    Task::read(sought, draft, anybody(), String::new).unwrap()
 }
 
 async fn until(what: &str, fits: impl Fn() -> bool) {
@@ -206,12 +225,7 @@ async fn a_question_goes_to_some_nodes_at_a_time_and_ends_in_time() {
     config.nodes.queue_timeout = Duration::from_millis(100);
     let scene = scene_with(Arc::default(), config);
     let gateway = &scene.gateway;
-    let dialer = Dialer::new(&gateway.config.nodes.trust, Duration::from_secs(5)).unwrap();
-    let roster = |port: u16| {
-        let nodes = (0..300).map(|slot| node(Slot(slot), port, State::Passing));
-        let fleet = Arc::new(Fleet::new(nodes.collect()));
-        Roster::default().next(fleet, &gateway.config.nodes, &dialer).unwrap()
-    };
+    let roster = |port: u16| roster(gateway, &[port; 300]);
     let (quiet, since) = (roster(silent.port), Instant::now());
     let asking = gateway.ask(&quiet, Kind::Channel, "x");
     let (found, ()) = tokio::join!(asking, until("questions", || silent.requests().len() >= 64));
@@ -222,4 +236,38 @@ async fn a_question_goes_to_some_nodes_at_a_time_and_ends_in_time() {
     let knows = Scripted::start(|_, _| Answer::json(404, "", "{}")).await;
     let found = gateway.ask(&roster(knows.port), Kind::Channel, "x").await;
     assert_eq!((found.unwrap(), knows.requests().len()), (Whereabouts::Nobody, 300));
+}
+
+#[tokio::test]
+async fn a_list_is_of_some_nodes_at_a_time_in_their_order_and_names_who_is_missing() {
+    let silent = Scripted::start(|_, _| Answer::Silence).await;
+    let knows = Scripted::start(|_, _| Answer::json(200, "", "[{\"id\":\"c\"}]")).await;
+    let mut config = config("60s", "1h");
+    config.nodes.question_timeout = Duration::from_millis(100);
+    config.nodes.queue_timeout = Duration::from_millis(100);
+    let scene = scene_with(Arc::default(), config);
+    let gateway = &scene.gateway;
+    let list = |ports: Vec<u16>| async move {
+        gateway.roster.store(Arc::new(roster(gateway, &ports)));
+        gateway.carry(&task(Method::GET, "/ari/channels")).await
+    };
+    let since = Instant::now();
+    assert_eq!(list(vec![silent.port; 300]).await.status(), 503);
+    assert!(since.elapsed() < Duration::from_millis(1100 + 2000), "{:?}", since.elapsed());
+    // Three times, each until it is known that they are silent.
+    assert!(silent.requests().len() <= 3 * 64, "{}", silent.requests().len());
+
+    // Who is silent, and was there first, is in nobody's way.
+    let is_silent = |slot: &usize| slot.is_multiple_of(3);
+    let port = |slot| if is_silent(&slot) { silent.port } else { knows.port };
+    let (head, body) = list((0..200).map(port).collect()).await.into_parts();
+    let told: Vec<serde_json::Value> =
+        serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap();
+    let told: Vec<_> = told.iter().map(|one| one["asterisk_id"].as_str().unwrap()).collect();
+    let names = |are_silent: bool| {
+        let slots = (0..200).filter(move |slot| is_silent(slot) == are_silent);
+        slots.map(|slot| format!("node-{slot}")).collect::<Vec<_>>()
+    };
+    assert_eq!(told, names(false));
+    assert_eq!(head.headers["x-asterisk-missing"], names(true).join(", "));
 }

@@ -56,6 +56,11 @@ function show(now) {
     cell(node.id), cell(node.address), cell(node.version), cell(node.state, node.state),
     cell(node.weight, "number"), cell(node.channels, "number"), cell(node.bridges, "number"),
   ]), "Consul lists none", 7);
+  const clashing = now.nodes.filter((node) => node.clashes_with !== null);
+  const clashes = document.getElementById("clashes");
+  clashes.hidden = !clashing.length;
+  clashes.textContent = "Channels of one id are on several of these nodes, which want a systemname in "
+    + `asterisk.conf: ${clashing.map((node) => node.id).join(", ")}`;
   fill("applications", now.applications.map((app) => [
     cell(app.name), cell(app.channels, "number"),
   ]), "No call is in one that is known", 2);
