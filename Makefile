@@ -166,13 +166,13 @@ instructions: rig-22 ## What an event costs in instructions, against tests/instr
 
 BENCH = $(FOR_22) $(CARGO) run --release --quiet --locked -p constellation-tests --bin bench --
 
-bench: build-22 build-gateway ## What publishing costs, beside a C module; the gateway beside nginx (20 minutes)
-	@$(BENCH)
-	@$(BENCH) --gateway
+bench: build-22 build-gateway ## What publishing costs, beside a C module; the gateway beside nginx (20 minutes; ONLY=apps,sizes: parts of it)
+	@$(BENCH) $(if $(ONLY),--only $(ONLY))
+	@$(if $(ONLY),:,$(BENCH) --gateway)
 
 bench-quick: build-22 build-gateway ## The same in 5 minutes, with fewer rounds
-	@$(BENCH) --quick
-	@$(BENCH) --gateway --quick
+	@$(BENCH) --quick $(if $(ONLY),--only $(ONLY))
+	@$(if $(ONLY),:,$(BENCH) --gateway --quick)
 
 bench-gateway: build-22 build-gateway ## Only the gateway beside nginx, and its index (2 minutes)
 	@$(BENCH) --gateway

@@ -3,7 +3,7 @@
 
 //! Stasis applications (`asterisk/stasis_app.h`, `res_stasis`).
 
-use std::ffi::{CString, c_char, c_void};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -184,8 +184,7 @@ impl PartialEq for Registration {
 /// Whether `app`'s event filter (`PUT /applications/{app}/eventFilter`) lets `event` pass. The
 /// host leaves it to the handler to ask.
 #[must_use]
-pub fn event_allowed(app: &str, event: &Value) -> bool {
-    let app = c_string(app);
+pub fn event_allowed(app: &CStr, event: &Value) -> bool {
     // SAFETY: a NUL-terminated name and a live value, which is only read.
     unsafe { sys::stasis_app_event_allowed(app.as_ptr(), event.as_ptr()) != 0 }
 }

@@ -35,7 +35,8 @@ COPY res_stasis_amqp/rest-api/list.sh /tmp/list.sh
 RUN /tmp/list.sh add /usr/share/asterisk/rest-api/resources.json && rm /tmp/list.sh
 COPY deploy/asterisk/ /etc/asterisk/
 COPY deploy/compose/asterisk.sh /usr/local/bin/node
-RUN mkdir -p /etc/asterisk/secrets /etc/asterisk/keys /var/spool/asterisk/amqp \
-    && chown -R asterisk:asterisk /etc/asterisk /var/spool/asterisk
+# Where its command line is reached, which the package leaves to the init system.
+RUN mkdir -p /etc/asterisk/secrets /etc/asterisk/keys /var/spool/asterisk/amqp /run/asterisk \
+    && chown -R asterisk:asterisk /etc/asterisk /var/spool/asterisk /run/asterisk
 USER asterisk
 ENTRYPOINT ["/usr/local/bin/node"]

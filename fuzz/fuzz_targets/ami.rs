@@ -11,6 +11,7 @@ mod module {
     pub(crate) mod ami;
     pub(crate) mod event;
     pub(crate) mod identity;
+    pub(crate) mod labels;
     pub(crate) mod loss;
     pub(crate) mod plain;
     pub(crate) mod routing;

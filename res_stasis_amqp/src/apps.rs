@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use asterisk::json::Value;
@@ -13,6 +13,7 @@ use asterisk::stasis_amqp::Standing;
 use asterisk::stasis_app::{self, App, Handler};
 
 use crate::feed::Feed;
+use crate::labels::Labels;
 
 /// Why an application could not be created.
 #[derive(Debug, thiserror::Error)]
@@ -100,8 +101,11 @@ impl Apps {
         if stasis_app::exists(name) {
             return Err(CreateError::Held(name.to_owned()));
         }
-        let events =
-            Events { feed: Arc::clone(&self.feed), some_lost: Arc::clone(&self.some_lost) };
+        let events = Events {
+            labels: OnceLock::new(),
+            feed: Arc::clone(&self.feed),
+            some_lost: Arc::clone(&self.some_lost),
+        };
         App::register(name, events).map_err(CreateError::Refused)
     }
 
@@ -181,13 +185,15 @@ impl Apps {
 }
 
 struct Events {
+    /// Made with the first event, of the name that the host has then.
+    labels: OnceLock<Labels>,
     feed: Arc<Feed>,
     some_lost: Arc<AtomicBool>,
 }
 
 impl Handler for Events {
     fn event(&self, app: &str, event: &Value) {
-        self.feed.app_event(app, event);
+        self.feed.app_event(self.labels.get_or_init(|| Labels::of(app)), event);
     }
 
     fn replaced(&self, app: &str) {

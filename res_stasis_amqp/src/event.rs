@@ -3,9 +3,11 @@
 
 //! One event on its way to the broker: its bytes and what its message is labelled with.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::identity::{Origin, Place};
+use crate::labels::Labels;
 use crate::loss::{Loss, Told};
 use crate::plain::is_plain;
 use crate::routing;
@@ -56,7 +58,7 @@ pub(crate) struct Event {
     /// Header `category`.
     pub category: Category,
     /// Header `application_name`: of any length, so no short string.
-    pub application: Option<Box<str>>,
+    pub application: Option<Arc<str>>,
     /// Unix time in seconds, as AMQP has it.
     pub timestamp: u64,
     /// The message's body.
@@ -70,11 +72,8 @@ pub(crate) struct Event {
 impl Event {
     /// What Stasis application `application` is told. `data` is a JSON text.
     pub(crate) fn app(application: &str, name: &str, data: &str, now: u64) -> Self {
-        Self {
-            application: Some(application.into()),
-            body: body(name, data, Some(application)),
-            ..Self::new(routing::application(application), name, Category::Stasis, now)
-        }
+        let body = body(name, data, Some(application));
+        Self::written_of_app(&Labels::of(application), name, body, now)
     }
 
     /// An event of a channel. `data` is a JSON text.
@@ -90,12 +89,17 @@ impl Event {
         Self { body, ..Self::new(routing::channel(name), name, Category::Stasis, now) }
     }
 
-    /// What Stasis application `application` is told, whose body is written.
-    pub(crate) fn written_of_app(application: &str, name: &str, body: Box<[u8]>, now: u64) -> Self {
+    /// What a Stasis application is told, whose body is written.
+    pub(crate) fn written_of_app(
+        application: &Labels,
+        name: &str,
+        body: Box<[u8]>,
+        now: u64,
+    ) -> Self {
         Self {
-            application: Some(application.into()),
+            application: Some(Arc::clone(application.name())),
             body,
-            ..Self::new(routing::application(application), name, Category::Stasis, now)
+            ..Self::new(application.key().clone(), name, Category::Stasis, now)
         }
     }
 

@@ -4,6 +4,7 @@
 //! From what Asterisk hands over to events in the outbox. All of it runs on Asterisk's threads:
 //! nothing here waits for anything.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -18,6 +19,7 @@ use crate::counters::Counters;
 use crate::direct::{Direct, Standing};
 use crate::event::{Event, now};
 use crate::filter::Filter;
+use crate::labels::Labels;
 use crate::outbox::Outbox;
 use crate::times::Times;
 
@@ -71,7 +73,7 @@ impl Feed {
     }
 
     /// An event of a Stasis application. The value is shared with other subscribers.
-    pub(crate) fn app_event(&self, app: &str, event: &Value) {
+    pub(crate) fn app_event(&self, app: &Labels, event: &Value) {
         self.timed(|| self.push_app_event(app, event));
     }
 
@@ -96,20 +98,21 @@ impl Feed {
         self.times.record(began.elapsed());
     }
 
-    fn push_app_event(&self, app: &str, event: &Value) {
+    fn push_app_event(&self, app: &Labels, event: &Value) {
         let Some(name) = self.wanted(event) else {
             return;
         };
-        if !stasis_app::event_allowed(app, event) {
+        if !stasis_app::event_allowed(app.host_name(), event) {
             self.counters.filtered();
             return;
         }
-        if let Some(body) = self.direct.app_event(app, &name, event, || dumped_for(app, event)) {
+        let general = || dumped_for(app.name(), event);
+        if let Some(body) = self.direct.app_event(app.name(), &name, event, general) {
             self.outbox.push(Event::written_of_app(app, &name, body, now()));
             return;
         }
-        match dumped_for(app, event) {
-            Some(text) => self.outbox.push(Event::app(app, &name, &text, now())),
+        match general() {
+            Some(text) => self.outbox.push(Event::app(app.name(), &name, &text, now())),
             None => self.counters.unreadable(),
         }
     }
@@ -179,7 +182,7 @@ impl Feed {
     }
 
     /// Counts `event`; its name, if it is to be published.
-    fn wanted(&self, event: &Value) -> Option<String> {
+    fn wanted<'a>(&self, event: &'a Value) -> Option<Cow<'a, str>> {
         let Some(name) = event.string(c"type") else {
             self.counters.seen();
             self.counters.unreadable();
@@ -189,7 +192,7 @@ impl Feed {
             name != "ChannelVarset"
                 || filter.includes_variable(&event.string(c"variable").unwrap_or_default())
         };
-        self.admits(&name, by_variable).then(|| name.to_string())
+        self.admits(&name, by_variable).then_some(name)
     }
 
     /// Counts an event of that name; whether it is to be published, which `more` has a say in.

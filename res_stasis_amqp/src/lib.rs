@@ -26,6 +26,7 @@ mod export;
 mod feed;
 mod filter;
 mod identity;
+mod labels;
 mod limits;
 mod loss;
 mod outbox;

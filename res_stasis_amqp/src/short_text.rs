@@ -5,19 +5,27 @@
 
 use std::fmt;
 use std::ops::Deref;
+use std::sync::Arc;
 
 /// The longest short string: its length is one byte on the wire.
 const MOST: usize = 255;
 
 /// UTF-8 of at most 255 bytes. AMQP libraries panic or fail on more, and some names come from
 /// dialplan and ARI clients, so what is longer is cut here, once.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct ShortText(Box<str>);
+#[derive(Debug, Clone)]
+pub(crate) struct ShortText(Text);
+
+#[derive(Debug, Clone)]
+enum Text {
+    Own(Box<str>),
+    /// That many events have.
+    Shared(Arc<str>),
+}
 
 impl ShortText {
     /// `text`, cut before the character that would pass the limit.
     pub(crate) fn new(text: &str) -> Self {
-        Self(cut(text).into())
+        Self(Text::Own(cut(text).into()))
     }
 
     /// `prefix` and `name` together, ASCII letters in lower case, cut likewise.
@@ -27,7 +35,12 @@ impl ShortText {
         text.push_str(name);
         text.make_ascii_lowercase();
         text.truncate(cut(&text).len());
-        Self(text.into_boxed_str())
+        Self(Text::Own(text.into_boxed_str()))
+    }
+
+    /// The same, of which copies share the text.
+    pub(crate) fn shared(self) -> Self {
+        Self(Text::Shared(Arc::from(&*self)))
     }
 }
 
@@ -43,13 +56,24 @@ impl Deref for ShortText {
     type Target = str;
 
     fn deref(&self) -> &str {
-        &self.0
+        match &self.0 {
+            Text::Own(text) => text,
+            Text::Shared(text) => text,
+        }
     }
 }
 
+impl PartialEq for ShortText {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for ShortText {}
+
 impl fmt::Display for ShortText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self)
     }
 }
 
@@ -66,5 +90,6 @@ mod tests {
         assert!(ShortText::new("").is_empty());
         let key = ShortText::lowered("stasis.app.", &"É".repeat(300));
         assert_eq!(*key, *format!("stasis.app.{}", "É".repeat(122)));
+        assert_eq!(key.clone().shared(), key);
     }
 }

@@ -9,6 +9,7 @@
 
 #include "asterisk.h"
 
+#include <sys/prctl.h>
 #include <time.h>
 
 #include "asterisk/module.h"
@@ -22,6 +23,13 @@
 
 #define STAMP_DIGITS 16
 #define MAX_PADDING (1 << 20)
+
+/* Of linux/prctl.h, since Linux 6.17. */
+#ifndef PR_FUTEX_HASH
+#define PR_FUTEX_HASH 78
+#define PR_FUTEX_HASH_SET_SLOTS 1
+#define PR_FUTEX_HASH_GET_SLOTS 2
+#endif
 
 static struct ast_channel **channels;
 static int count_of_channels;
@@ -91,7 +99,7 @@ static void stamp(char *value)
 	}
 }
 
-static void publish_all(long count, double rate, long burst, char *value)
+static void publish_all(long count, double rate, long burst, char *value, long among)
 {
 	double next = nanoseconds(CLOCK_MONOTONIC);
 	struct ast_channel *channel = NULL;
@@ -99,7 +107,7 @@ static void publish_all(long count, double rate, long burst, char *value)
 
 	for (sent = 0; sent < count; sent++) {
 		if (sent % RUN == 0) {
-			channel = channels[sent / RUN % count_of_channels];
+			channel = channels[sent / RUN % among];
 			step(channel);
 		}
 		stamp(value);
@@ -118,22 +126,24 @@ static void publish_all(long count, double rate, long burst, char *value)
 static char *publish(struct ast_cli_entry *entry, int command, struct ast_cli_args *args)
 {
 	int64_t since;
-	long padding;
+	long padding, among;
 	char *value;
 
 	switch (command) {
 	case CLI_INIT:
 		entry->command = "bench publish";
-		entry->usage = "Usage: bench publish <events> <a second> <in a burst> <bytes more>\n"
-			"       Sets variables on the channels; 0 a second is as fast as it goes.\n";
+		entry->usage = "Usage: bench publish <events> <a second> <in a burst> <bytes more> <channels>\n"
+			"       Sets variables on the first so many channels, or, with 0, on all;\n"
+			"       0 a second is as fast as it goes.\n";
 		return NULL;
 	case CLI_GENERATE:
 		return NULL;
 	}
-	if (args->argc != 6 || !count_of_channels) {
+	if (args->argc != 7 || !count_of_channels || atol(args->argv[6]) > count_of_channels) {
 		return CLI_SHOWUSAGE;
 	}
 	padding = atol(args->argv[5]);
+	among = atol(args->argv[6]) > 0 ? atol(args->argv[6]) : count_of_channels;
 	if (padding < 0 || padding > MAX_PADDING || atol(args->argv[4]) < 1
 		|| !(value = ast_malloc(STAMP_DIGITS + padding + 1))) {
 		return CLI_FAILURE;
@@ -141,7 +151,7 @@ static char *publish(struct ast_cli_entry *entry, int command, struct ast_cli_ar
 	memset(value, 'x', STAMP_DIGITS + padding);
 	value[STAMP_DIGITS + padding] = '\0';
 	since = nanoseconds(CLOCK_MONOTONIC);
-	publish_all(atol(args->argv[2]), atof(args->argv[3]), atol(args->argv[4]), value);
+	publish_all(atol(args->argv[2]), atof(args->argv[3]), atol(args->argv[4]), value, among);
 	ast_cli(args->fd, "microseconds %lld\n",
 		(long long) ((nanoseconds(CLOCK_MONOTONIC) - since) / 1000));
 	ast_free(value);
@@ -234,12 +244,33 @@ static char *show_cpu(struct ast_cli_entry *entry, int command, struct ast_cli_a
 	return CLI_SUCCESS;
 }
 
+/* Where the kernel looks for who sleeps: on two processors 16 lists for all threads of a process. */
+static char *spread_futexes(struct ast_cli_entry *entry, int command, struct ast_cli_args *args)
+{
+	switch (command) {
+	case CLI_INIT:
+		entry->command = "bench futexes";
+		entry->usage = "Usage: bench futexes <lists>\n"
+			"       Gives sleeping threads so many lists; 0 where the kernel has none for a process.\n";
+		return NULL;
+	case CLI_GENERATE:
+		return NULL;
+	}
+	if (args->argc != 3) {
+		return CLI_SHOWUSAGE;
+	}
+	prctl(PR_FUTEX_HASH, PR_FUTEX_HASH_SET_SLOTS, atol(args->argv[2]), 0, 0);
+	ast_cli(args->fd, "lists %d\n", MAX(prctl(PR_FUTEX_HASH, PR_FUTEX_HASH_GET_SLOTS, 0, 0, 0), 0));
+	return CLI_SUCCESS;
+}
+
 static struct ast_cli_entry commands[] = {
 	AST_CLI_DEFINE(publish, "Publish events"),
 	AST_CLI_DEFINE(make, "Make channels"),
 	AST_CLI_DEFINE(make_apps, "Register applications"),
 	AST_CLI_DEFINE(subscribe, "Subscribe applications to channels"),
 	AST_CLI_DEFINE(show_cpu, "Show processor time"),
+	AST_CLI_DEFINE(spread_futexes, "Spread sleeping threads"),
 };
 
 static int load_module(void)

@@ -32,7 +32,15 @@ pub(crate) struct Direct {
     counters: Arc<Counters>,
     /// The channel topic has one thread.
     channels: Mutex<Channels>,
-    apps: Mutex<Proofs>,
+    apps: Mutex<Apps>,
+}
+
+/// Applications have a thread each.
+#[derive(Default)]
+struct Apps {
+    proofs: Proofs,
+    /// Of whoever writes; another who writes meanwhile has one of its own.
+    buffer: Vec<u8>,
 }
 
 struct Channels {
@@ -68,6 +76,23 @@ impl fmt::Display for Standing {
     }
 }
 
+impl Apps {
+    /// How to write an event, and what into; none: the general way.
+    fn begin(&mut self, name: &str) -> Option<(Way, Vec<u8>)> {
+        let way = self.proofs.way(name);
+        let mut buffer = (way != Way::General).then(|| std::mem::take(&mut self.buffer))?;
+        buffer.reserve(TYPICAL);
+        Some((way, buffer))
+    }
+
+    /// Takes the buffer back.
+    fn end(&mut self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        buffer.shrink_to(MOST_KEPT);
+        self.buffer = buffer;
+    }
+}
+
 impl Direct {
     pub(crate) fn new(counters: Arc<Counters>) -> Self {
         let clock = Clock::new(asterisk::time::iso8601);
@@ -77,7 +102,8 @@ impl Direct {
 
     pub(crate) fn standing(&self) -> Standing {
         let (channels, apps) = (locked(&self.channels), locked(&self.apps));
-        let mut off: Vec<_> = channels.proofs.off().chain(apps.off()).map(str::to_owned).collect();
+        let mut off: Vec<_> =
+            channels.proofs.off().chain(apps.proofs.off()).map(str::to_owned).collect();
         off.sort_unstable();
         off.dedup();
         Standing { reads_snapshots: channel_event::reads_snapshots(), off }
@@ -122,22 +148,20 @@ impl Direct {
         event: &Value,
         general: impl FnOnce() -> Option<T>,
     ) -> Option<Box<[u8]>> {
-        let way = locked(&self.apps).way(name);
-        if way == Way::General {
-            return None;
-        }
-        let mut buffer = Vec::with_capacity(TYPICAL);
+        let (way, mut buffer) = locked(&self.apps).begin(name)?;
         let mut body = Body::begin(&mut buffer, name);
         app::event(body.data(), app, event)?;
         if way == Way::Compare {
             let is_same = self.is_same(body.data_so_far(), general);
-            let ends = locked(&self.apps).compared(name, is_same);
+            let ends = locked(&self.apps).proofs.compared(name, is_same);
             tell_of_end(name, ends);
             is_same.then_some(())?;
         }
-        body.end(Some(app));
+        // No larger than it is: what is cut off a block is another that somebody has to find.
+        let body: Box<[u8]> = body.end(Some(app)).into();
+        locked(&self.apps).end(buffer);
         self.counters.written_directly();
-        Some(buffer.into_boxed_slice())
+        Some(body)
     }
 
     fn is_same<T: AsRef<str>>(&self, direct: &[u8], general: impl FnOnce() -> Option<T>) -> bool {

@@ -15,6 +15,7 @@ mod module {
     pub(crate) mod feed;
     pub(crate) mod filter;
     pub(crate) mod identity;
+    pub(crate) mod labels;
     pub(crate) mod limits;
     pub(crate) mod loss;
     pub(crate) mod outbox;
@@ -52,6 +53,7 @@ use module::*;
 use counters::Counters;
 use feed::Feed;
 use filter::Filter;
+use labels::Labels;
 use limits::{Limits, Overflow};
 use outbox::Outbox;
 
@@ -121,8 +123,9 @@ fn main() -> ExitCode {
             run(&outbox, || host_publish(what))
         }
         Source::App => {
+            let demo = Labels::of("demo");
             let event = Json::parse(APP_EVENT).expect("it is JSON");
-            run(&outbox, || feed.app_event("demo", &event))
+            run(&outbox, || feed.app_event(&demo, &event))
         }
     };
     println!("{kind}: {took} ns an event");

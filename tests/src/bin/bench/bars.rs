@@ -123,15 +123,19 @@ impl Bar {
     pub(crate) fn line(&self) -> String {
         let Self { what, wanted, measured, is_met } = self;
         let measured = measured.map_or("-".to_owned(), |measured| format!("{measured:.2}"));
-        let verdict = if *is_met { "met" } else { "NOT MET" };
+        let verdict = match (self.measured, is_met) {
+            (None, _) => "not measured",
+            (_, true) => "met",
+            (_, false) => "NOT MET",
+        };
         format!("{what:<56} {wanted:>14} {measured:>8}   {verdict}")
     }
 }
 
 fn by_apps(results: &Results) -> Option<f64> {
-    let xs = results.xs(Part::Apps);
-    let at = |x: &u32| results.spread(Part::Apps, Some(*x), Mode::Confirms, cost);
-    Some(at(xs.last()?)?.median / at(xs.first()?)?.median)
+    let most = *results.xs(Part::Apps).last()?;
+    let spread = results.growth((Part::OneApp, 1), (Part::Apps, most), Mode::Confirms, cost);
+    spread.map(|spread| spread.median)
 }
 
 /// Of all sizes but the largest; that an event costs something whatever its size is no fault.

@@ -15,12 +15,14 @@ use crate::listener::Listener;
 use crate::mode::Mode;
 use crate::plan::Plan;
 use crate::sample::{Part, Sample};
+use crate::section::Section;
 
 const EXCHANGE: &str = "asterisk";
 const QUEUE: &str = "bench";
 
 pub(crate) struct Bench<'a> {
     pub(crate) plan: &'static Plan,
+    pub(crate) sections: &'a [Section],
     pub(crate) kit: &'a Kit,
     pub(crate) address: Address,
     pub(crate) listener: Listener,
@@ -30,13 +32,24 @@ pub(crate) struct Bench<'a> {
 
 impl<'a> Bench<'a> {
     /// With a durable queue for all events, which the listener keeps empty.
-    pub(crate) fn set(plan: &'static Plan, kit: &'a Kit, tenant: &Tenant<'_>) -> Self {
+    pub(crate) fn set(
+        plan: &'static Plan,
+        sections: &'a [Section],
+        kit: &'a Kit,
+        tenant: &Tenant<'_>,
+    ) -> Self {
         tenant.declare_exchange(EXCHANGE, "topic");
         tenant.declare_queue(QUEUE, &json!({"x-queue-type": "classic"}));
         tenant.bind(EXCHANGE, QUEUE, "#");
         let address = Address::of(tenant);
         let listener = Listener::open(&address, QUEUE);
-        Self { plan, kit, address, listener, samples: Vec::new(), began: Instant::now() }
+        let (samples, began) = (Vec::new(), Instant::now());
+        Self { plan, sections, kit, address, listener, samples, began }
+    }
+
+    /// Whether this was asked for.
+    pub(crate) fn wants(&self, section: Section) -> bool {
+        self.sections.contains(&section)
     }
 
     pub(crate) fn keep(&mut self, sample: Sample) {

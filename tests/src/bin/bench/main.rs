@@ -29,9 +29,11 @@ mod report;
 mod results;
 mod rounds;
 mod sample;
+mod section;
 mod sink;
 mod spread;
 mod tables;
+mod threads;
 mod wire;
 
 use std::process::ExitCode;
@@ -43,16 +45,19 @@ use crate::bench::Bench;
 use crate::kit::Kit;
 use crate::machine::Machine;
 use crate::plan::Plan;
+use crate::section::Section;
 
 const USAGE: &str = "\
-usage: bench [--gateway] [--quick]
+usage: bench [--quick] [--only SECTION,…]
+       bench --gateway [--quick]
 
     --gateway   the gateway beside nginx, instead of the modules; two minutes
-    --quick     fewer rounds: the modules in four minutes instead of eighteen";
+    --quick     fewer rounds: the modules in four minutes instead of nineteen
+    --only      of the modules, only these: bursts, rates, sizes, highest, apps, calls";
 
 /// What is asked for.
 enum Work {
-    Modules(&'static Plan),
+    Modules(&'static Plan, Vec<Section>),
     Gateway(&'static gateway::Plan),
     /// Of the gateway's work the part that wants a process of its own.
     Index,
@@ -68,7 +73,7 @@ fn main() -> ExitCode {
             "bench",
             || (),
             || match work() {
-                Some(Work::Modules(plan)) => run(plan),
+                Some(Work::Modules(plan, sections)) => run(plan, &sections),
                 Some(Work::Gateway(plan)) => gateway::run(plan),
                 _ => false,
             },
@@ -83,8 +88,10 @@ fn main() -> ExitCode {
 fn work() -> Option<Work> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        [] => Some(Work::Modules(&plan::FULL)),
-        ["--quick"] => Some(Work::Modules(&plan::QUICK)),
+        [] => Some(Work::Modules(&plan::FULL, Section::ALL.into())),
+        ["--quick"] => Some(Work::Modules(&plan::QUICK, Section::ALL.into())),
+        ["--only", names] => Some(Work::Modules(&plan::FULL, Section::listed(names)?)),
+        ["--quick", "--only", names] => Some(Work::Modules(&plan::QUICK, Section::listed(names)?)),
         ["--gateway"] => Some(Work::Gateway(&gateway::FULL)),
         ["--gateway", "--quick"] => Some(Work::Gateway(&gateway::QUICK)),
         ["--index"] => Some(Work::Index),
@@ -93,20 +100,24 @@ fn work() -> Option<Work> {
 }
 
 /// Whether it was measured; what the figures are is another matter, and is said beside them.
-fn run(plan: &'static Plan) -> bool {
+fn run(plan: &'static Plan, sections: &[Section]) -> bool {
     let began = Instant::now();
     let machine = Machine::here();
     println!("==> {}: {}", plan.name, machine.line());
     let kit = Kit::make();
     let broker = Broker::own();
     let tenant = broker.tenant();
-    let mut bench = Bench::set(plan, &kit, &tenant);
+    let mut bench = Bench::set(plan, sections, &kit, &tenant);
     rounds::run(&mut bench);
-    apps::run(&mut bench);
-    calls::run(&mut bench);
+    if bench.wants(Section::Apps) {
+        apps::run(&mut bench);
+    }
+    if bench.wants(Section::Calls) {
+        calls::run(&mut bench);
+    }
     let Bench { samples, .. } = bench;
     let took = began.elapsed();
-    let summary = report::publish(plan, &machine, samples, took);
+    let summary = report::publish(plan, sections, &machine, samples, took);
     let (took, limit) = (took.as_secs(), plan.limit.as_secs());
     println!("==> {} min {} s; {}", took / 60, took % 60, summary.display());
     if took > limit {

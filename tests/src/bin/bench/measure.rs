@@ -36,6 +36,7 @@ impl Place {
             round,
             events,
             cpu,
+            publisher_cpu: 0.0,
             latency: None,
             callback: None,
             memory_bytes: None,
@@ -49,15 +50,17 @@ pub(crate) fn measure(node: &Node, listener: &Listener, load: &Load, place: Plac
     let (stamped, messages) = (listener.stamped(), listener.messages());
     drop(listener.take_latencies());
     // It is at rest: after its start, or the load before.
-    let before = node.cpu();
+    let (before, publisher_before) = (node.cpu(), node.publisher_cpu());
     node.publish(load);
     if place.mode != Mode::Nobody {
         listener.wait_stamped(stamped + u64::from(load.events), DELIVERY);
     }
     let cpu = node.cpu_at_rest() - before;
+    let publisher_cpu = node.publisher_cpu() - publisher_before;
     let events = match place.mode {
         Mode::Nobody => u64::from(load.events),
         _ => listener.messages() - messages,
     };
-    Sample { latency: Latency::of(listener.take_latencies()), ..place.sample(events, cpu) }
+    let latency = Latency::of(listener.take_latencies());
+    Sample { publisher_cpu, latency, ..place.sample(events, cpu) }
 }

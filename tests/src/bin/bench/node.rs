@@ -14,6 +14,7 @@ use crate::address::Address;
 use crate::kit::{GENERATOR, Kit, SYNCHRONOUS};
 use crate::load::Load;
 use crate::mode::Mode;
+use crate::threads;
 
 /// Without the dialplan's own lines, which cost more than the events.
 const LOGGER: &str = "[general]\n[logfiles]\nfull => notice,warning,error\n";
@@ -28,6 +29,9 @@ const CHANNELS: u32 = 8;
 /// At rest it uses less than this share of a core, while it is looked at so often.
 const IDLE: f64 = 0.04;
 const LOOK: Duration = Duration::from_millis(100);
+
+/// What the publisher's threads are called, from the beginning.
+const PUBLISHER: [&str; 2] = ["amqp ", "lapin-"];
 
 /// Until many applications are there.
 const APPS: Duration = seconds(300);
@@ -160,6 +164,16 @@ impl Node {
     /// The processor time that Asterisk has used so far, in microseconds.
     pub(crate) fn cpu(&self) -> f64 {
         self.order("bench cpu", "nanoseconds") / 1000.0
+    }
+
+    /// What of it was used by the threads of a publisher that has some, in microseconds.
+    pub(crate) fn publisher_cpu(&self) -> f64 {
+        threads::cpu_time(self.asterisk.process().pid(), &PUBLISHER).as_secs_f64() * 1e6
+    }
+
+    /// Has the kernel keep what threads sleep on in so many lists. False where it has no such lists.
+    pub(crate) fn spread_futexes(&self, lists: u32) -> bool {
+        self.order(&format!("bench futexes {lists}"), "lists") >= f64::from(lists)
     }
 
     /// None where nobody publishes.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 The Constellation developers
 
-//! Where the figures go: the terminal, `target/bench/`, and after a full run `docs/performance/`.
+//! Where the figures go: the terminal, `target/bench/`, and after a whole full run `docs/performance/`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ use crate::plan::{self, Plan};
 use crate::plots;
 use crate::results::Results;
 use crate::sample::Sample;
+use crate::section::Section;
 use crate::spread::Spread;
 use crate::tables;
 
@@ -26,6 +27,7 @@ use crate::tables;
 /// When a file cannot be written.
 pub(crate) fn publish(
     plan: &Plan,
+    sections: &[Section],
     machine: &Machine,
     samples: Vec<Sample>,
     took: Duration,
@@ -52,6 +54,7 @@ pub(crate) fn publish(
     let spreads: serde_json::Map<String, Value> = ratios.0.iter().map(spread).collect();
     let summary = json!({
         "run": plan.name,
+        "sections": sections.iter().map(|section| section.name()).collect::<Value>(),
         "rounds": plan.rounds,
         "took_s": took.as_secs(),
         "machine": machine.json(),
@@ -65,7 +68,7 @@ pub(crate) fn publish(
     let text = serde_json::to_string_pretty(&summary).unwrap_or_default() + "\n";
     let summary = write(&folder, "summary.json", &text);
     draw(&results, &folder);
-    if plan.name == plan::FULL.name {
+    if plan.name == plan::FULL.name && sections.len() == Section::ALL.len() {
         let docs = checkout().join("docs/performance");
         let page = format!(
             "# Figures of the last full run\n\n{setting}.\n\nWritten by `make bench`; \

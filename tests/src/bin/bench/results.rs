@@ -38,9 +38,28 @@ impl Results {
         }))
     }
 
+    /// How many times the figure of one place that of another is, in each round.
+    pub(crate) fn growth(
+        &self,
+        (from, from_x): (Part, u32),
+        (to, to_x): (Part, u32),
+        mode: Mode,
+        figure: impl Fn(&Self, &Sample) -> Option<f64>,
+    ) -> Option<Spread> {
+        Spread::of(self.of(to, Some(to_x), mode).filter_map(|sample| {
+            let mut before = self.of(from, Some(from_x), mode);
+            let before = before.find(|before| before.round == sample.round)?;
+            Some(figure(self, sample)? / figure(self, before)?)
+        }))
+    }
+
     /// What `x` was in this part, from low to high.
     pub(crate) fn xs(&self, part: Part) -> BTreeSet<u32> {
         self.0.iter().filter(|sample| sample.part == part).map(|sample| sample.x).collect()
+    }
+
+    pub(crate) fn has(&self, part: Part) -> bool {
+        self.0.iter().any(|sample| sample.part == part)
     }
 
     fn of(&self, part: Part, x: Option<u32>, mode: Mode) -> impl Iterator<Item = &Sample> {
@@ -57,6 +76,24 @@ pub(crate) fn cost(results: &Results, sample: &Sample) -> Option<f64> {
     let mut without = results.of(sample.part, Some(sample.x), Mode::Nobody);
     let without = without.find(|without| without.round == sample.round)?;
     (sample.events > 0).then(|| (sample.cpu - without.cpu) / sample.events as f64)
+}
+
+/// The same of the publisher's own threads; none where it has no thread.
+pub(crate) fn publisher_cost(_: &Results, sample: &Sample) -> Option<f64> {
+    (sample.publisher_cpu > 0.0).then(|| sample.publisher_cpu / sample.events as f64)
+}
+
+/// And of what is not theirs: the callbacks, and what more they make Asterisk do.
+pub(crate) fn callback_cost(results: &Results, sample: &Sample) -> Option<f64> {
+    Some(cost(results, sample)? - publisher_cost(results, sample)?)
+}
+
+/// Microseconds of all that an event costs without a module. There the events that others publish are
+/// not counted, so it is told by theirs.
+pub(crate) fn bare_cost(results: &Results, sample: &Sample) -> Option<f64> {
+    let mut published = results.of(sample.part, Some(sample.x), Mode::Confirms);
+    let published = published.find(|published| published.round == sample.round)?;
+    Some(sample.cpu / published.events as f64)
 }
 
 /// The slope of the line of least squares through points, and where it is at 0.

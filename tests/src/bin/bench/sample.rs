@@ -18,8 +18,12 @@ pub(crate) enum Part {
     Rate,
     /// Bytes an event.
     Size,
-    /// The number of Stasis applications.
+    /// Nothing: one Stasis application, with no other there.
+    OneApp,
+    /// The number of Stasis applications that have events, of many that are there.
     Apps,
+    /// Nothing: all of those many, after the kernel was told to keep their sleeping threads apart.
+    SpreadApps,
     /// Nothing: SIP calls, whose dialplan sets variables.
     Calls,
     /// Events a second, until they were too many for the publisher; the broker is no wall.
@@ -35,7 +39,9 @@ impl Part {
             Self::Bursts => "bursts",
             Self::Rate => "rate",
             Self::Size => "size",
+            Self::OneApp => "one_app",
             Self::Apps => "apps",
+            Self::SpreadApps => "spread_apps",
             Self::Calls => "calls",
             Self::Highest => "highest",
             Self::HighestRabbitmq => "highest_rabbitmq",
@@ -54,6 +60,8 @@ pub(crate) struct Sample {
     pub(crate) events: u64,
     /// Of the Asterisk process, in microseconds.
     pub(crate) cpu: f64,
+    /// Of that, what the threads of the publisher used.
+    pub(crate) publisher_cpu: f64,
     /// From the making of an event to its arrival at the consumer.
     pub(crate) latency: Option<Latency>,
     /// Since the module was loaded.
@@ -73,6 +81,7 @@ impl Sample {
             "round": self.round,
             "events": self.events,
             "cpu_us": self.cpu.round(),
+            "publisher_cpu_us": self.publisher_cpu.round(),
             "latency_ms": self.latency.map(Latency::json),
             "callback_us":
                 self.callback.map(|c| json!({"p50": c.p50, "p99": c.p99, "max": c.max})),

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use crate::bars::{Bar, Ratios, callback_p50, callback_p99, latency_p50, latency_p99};
 use crate::mode::Mode;
-use crate::results::{Results, cost};
+use crate::results::{Results, bare_cost, callback_cost, cost, publisher_cost};
 use crate::sample::{Part, Sample};
 
 type Figure = fn(&Results, &Sample) -> Option<f64>;
@@ -15,16 +15,15 @@ type Figure = fn(&Results, &Sample) -> Option<f64>;
 /// All tables.
 pub(crate) fn text(results: &Results, ratios: &Ratios, bars: &[Bar]) -> String {
     let mut text = String::new();
-    modes(&mut text, results);
+    if results.has(Part::Bursts) || results.has(Part::Rate) || results.has(Part::Highest) {
+        modes(&mut text, results);
+    }
     curve(&mut text, results, Part::Rate, "CPU an event above no module, µs, by events/s");
     curve(&mut text, results, Part::Size, "CPU an event above no module, µs, by bytes of an event");
-    curve(
-        &mut text,
-        results,
-        Part::Apps,
-        "CPU an event above no module, µs, by Stasis applications",
-    );
-    calls(&mut text, results);
+    apps(&mut text, results);
+    if results.has(Part::Calls) {
+        calls(&mut text, results);
+    }
     line(&mut text, "\nratios to the C module: median (lowest–highest of the rounds)");
     for (name, ratio) in &ratios.0 {
         let ratio = ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
@@ -75,11 +74,48 @@ fn rate(_: &Results, sample: &Sample) -> Option<f64> {
 
 /// A row for each x, a column for each mode that was measured.
 fn curve(text: &mut String, results: &Results, part: Part, title: &str) {
+    if !results.has(part) {
+        return;
+    }
     let modes: Vec<Mode> = Mode::ALL.into_iter().skip(1).collect();
     head(text, title, &modes);
     for x in results.xs(part) {
         row(text, results, &x.to_string(), (part, Some(x), 1, cost), &modes);
     }
+}
+
+/// A row for each number of applications, and a column for each part of what an event costs.
+fn apps(text: &mut String, results: &Results) {
+    let Some(&most) = results.xs(Part::Apps).last() else {
+        return;
+    };
+    let columns: [(&str, Mode, Figure); 5] = [
+        ("no module, all of it", Mode::Nobody, bare_cost),
+        ("C module", Mode::Synchronous, cost),
+        ("ours, confirms", Mode::Confirms, cost),
+        ("ours: its threads", Mode::Confirms, publisher_cost),
+        ("ours: the rest", Mode::Confirms, callback_cost),
+    ];
+    let names: String = columns.iter().map(|(name, ..)| format!("{name:>22}")).collect();
+    line(text, &format!("\n{:<40}{names}", "CPU an event above no module, µs, by apps"));
+    let alone = [("1, no other there".to_owned(), Part::OneApp, 1)];
+    let of_most = |x: u32| (format!("{x} of {most}"), Part::Apps, x);
+    let spread = [(format!("{most}, futexes spread"), Part::SpreadApps, most)];
+    let rows = alone.into_iter().chain(results.xs(Part::Apps).into_iter().map(of_most));
+    for (name, part, x) in rows.chain(spread).filter(|(_, part, _)| results.has(*part)) {
+        let cell = |(_, mode, figure): &(&str, Mode, Figure)| {
+            let spread = results.spread(part, Some(x), *mode, figure);
+            format!("{:>22}", spread.map_or("-".to_owned(), |spread| format!("{spread:.1}")))
+        };
+        let cells: String = columns.iter().map(cell).collect();
+        line(text, &format!("  {name:<38}{cells}"));
+    }
+    let cell = |(_, mode, figure): &(&str, Mode, Figure)| {
+        let growth = results.growth((Part::OneApp, 1), (Part::Apps, most), *mode, figure);
+        format!("{:>22}", growth.map_or("-".to_owned(), |growth| format!("{growth:.2}")))
+    };
+    let cells: String = columns.iter().map(cell).collect();
+    line(text, &format!("  {:<38}{cells}", format!("{most} of {most}, × one")));
 }
 
 fn calls(text: &mut String, results: &Results) {
