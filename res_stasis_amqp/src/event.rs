@@ -70,10 +70,10 @@ pub(crate) struct Event {
 }
 
 impl Event {
-    /// What Stasis application `application` is told. `data` is a JSON text.
-    pub(crate) fn app(application: &str, name: &str, data: &str, now: u64) -> Self {
-        let body = body(name, data, Some(application));
-        Self::written_of_app(&Labels::of(application), name, body, now)
+    /// What a Stasis application is told. `data` is a JSON text.
+    pub(crate) fn app(application: &Labels, name: &str, data: &str, now: u64) -> Self {
+        let body = body(name, data, Some(application.name()));
+        Self::written_of_app(application, name, body, now)
     }
 
     /// An event of a channel. `data` is a JSON text.
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn bodies_have_the_members_of_the_c_modules_in_their_order() {
-        let app = Event::app("MyApp", "StasisStart", r#"{"args":["one"]}"#, 7);
+        let app = Event::app(&Labels::of("MyApp"), "StasisStart", r#"{"args":["one"]}"#, 7);
         assert_eq!(
             text(&app),
             r#"{"name":"StasisStart","data":{"args":["one"]},"application":"MyApp"}"#
@@ -253,7 +253,7 @@ mod tests {
         let data = json!({"variable": "NOTE", "value": "a: b, c", "type": "ChannelVarset",
             "asterisk_id": "00:00:5e:00:53:01", "application": "MyApp"});
         let captured = json!({"name": "ChannelVarset", "data": data, "application": "MyApp"});
-        let made = Event::app("MyApp", "ChannelVarset", &data.to_string(), 0);
+        let made = Event::app(&Labels::of("MyApp"), "ChannelVarset", &data.to_string(), 0);
         assert_eq!(text(&made), captured.to_string());
         assert_eq!(*made.key, *"stasis.app.myapp");
     }
@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn names_are_escaped_and_may_be_long() {
         let name = format!("a\"\\\n\u{1}é{}", "x".repeat(400));
-        let event = Event::app(&name, &name, "null", 0);
+        let event = Event::app(&Labels::of(&name), &name, "null", 0);
         let body: Value = serde_json::from_slice(&event.body).unwrap();
         assert_eq!(body, json!({"name": name, "data": null, "application": name}));
         assert_eq!((event.key.len(), event.name.len()), (255, 255));
@@ -288,7 +288,7 @@ mod tests {
         let small = Event::channel("Dial", "{}", 0).cost();
         assert!(small > size_of::<Event>());
         assert_eq!(Event::channel("Dial", "{\"a\":1}", 0).cost(), small + 5);
-        let app = Event::app("ab", "Dial", "{}", 0).cost();
+        let app = Event::app(&Labels::of("ab"), "Dial", "{}", 0).cost();
         assert!(app >= small + 2);
     }
 }

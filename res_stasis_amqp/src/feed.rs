@@ -112,7 +112,7 @@ impl Feed {
             return;
         }
         match general() {
-            Some(text) => self.outbox.push(Event::app(app.name(), &name, &text, now())),
+            Some(text) => self.outbox.push(Event::app(app, &name, &text, now())),
             None => self.counters.unreadable(),
         }
     }

@@ -56,6 +56,7 @@ pub(super) fn short(text: impl Into<String>) -> ShortString {
 mod tests {
     use super::*;
     use crate::identity::Origin;
+    use crate::labels::Labels;
 
     fn identity() -> Identity {
         Identity { eid: "00:00:5e:00:53:01".into(), boot: "b/1".into() }
@@ -63,7 +64,7 @@ mod tests {
 
     #[test]
     fn an_events_labels_are_those_of_the_contract() {
-        let mut event = Event::app("MyApp", "StasisStart", "{}", 1_700_000_000);
+        let mut event = Event::app(&Labels::of("MyApp"), "StasisStart", "{}", 1_700_000_000);
         event.sequence = 42;
         let properties = properties(&event, &identity(), true);
         assert_eq!(properties.content_type().as_ref().unwrap().as_str(), "application/json");
@@ -86,7 +87,8 @@ mod tests {
     #[test]
     fn an_application_of_any_length_is_a_header_and_transient_is_mode_1() {
         let name = "x".repeat(1000);
-        let properties = properties(&Event::app(&name, &name, "{}", 0), &identity(), false);
+        let properties =
+            properties(&Event::app(&Labels::of(&name), &name, "{}", 0), &identity(), false);
         let headers = properties.headers().as_ref().unwrap().inner();
         assert_eq!(headers.get("application_name"), Some(&AMQPValue::LongString(name.into())));
         assert_eq!(*properties.delivery_mode(), Some(1));

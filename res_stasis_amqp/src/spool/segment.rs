@@ -308,6 +308,7 @@ impl<'a> Fields<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::labels::Labels;
 
     fn head() -> Head {
         let identity = Identity { eid: "00:00:5e:00:53:01".into(), boot: "1795264822447".into() };
@@ -319,11 +320,11 @@ mod tests {
         let loss = Loss { first: 3, last: 9, count: 6, reason: Reason::Several };
         let mut events = vec![
             Event::channel("Dial", r#"{"a":1}"#, 7),
-            Event::app("Größe", "StasisStart", "{}", u64::MAX),
+            Event::app(&Labels::of("Größe"), "StasisStart", "{}", u64::MAX),
             Event::ami("VarSet", "{}", 0),
             Event::lost(&Told { loss, about: None }, "1", 9),
             Event::lost(&Told { loss, about }, "1", 9),
-            Event::app("", "", "", 0),
+            Event::app(&Labels::of(""), "", "", 0),
         ];
         let origin = Origin { rank: 0, identity: Arc::new(head().identity) };
         for (event, number) in events.iter_mut().zip(41..) {
@@ -414,7 +415,7 @@ mod tests {
     #[test]
     fn an_event_too_long_for_a_frame_is_refused() {
         let mut bytes = vec![7];
-        let event = Event::app("a", "b", &"1".repeat(MOST), 0);
+        let event = Event::app(&Labels::of("a"), "b", &"1".repeat(MOST), 0);
         assert!(!encode_event(&event, &mut bytes));
         assert_eq!(bytes, [7]);
     }
