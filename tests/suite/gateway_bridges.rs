@@ -34,7 +34,7 @@ pub(crate) fn spanning(version: Version, consul: &Consul, amqp: &str) -> Post {
 pub(crate) struct Caller {
     pub(crate) id: String,
     pub(crate) tone: u32,
-    pub(crate) eid: String,
+    eid: String,
 }
 
 impl Caller {
@@ -119,7 +119,7 @@ pub(crate) fn members(ari: &Ari, bridge: &str) -> (Value, BTreeSet<String>) {
     found
 }
 
-pub(crate) fn channels(bridge: &Value) -> BTreeSet<String> {
+fn channels(bridge: &Value) -> BTreeSet<String> {
     bridge["channels"].as_array().into_iter().flatten().map(text).collect()
 }
 

@@ -15,6 +15,7 @@ use crate::measure::{Place, measure};
 use crate::mode::Mode;
 use crate::node::Node;
 use crate::sample::{Part, Sample};
+use crate::turns::in_turn;
 
 const MODES: [Mode; 3] = [Mode::Nobody, Mode::Synchronous, Mode::Confirms];
 
@@ -80,11 +81,6 @@ pub(crate) fn run(bench: &mut Bench<'_>) {
         one.asterisk.assert_alive();
         many.asterisk.assert_alive();
     }
-}
-
-/// Who begins changes.
-fn in_turn(pairs: &[Pair], round: u32) -> impl Iterator<Item = &Pair> {
-    pairs.iter().cycle().skip(round as usize % pairs.len()).take(pairs.len())
 }
 
 /// Before anything is measured.

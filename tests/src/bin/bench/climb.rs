@@ -10,9 +10,9 @@ use crate::load::Load;
 use crate::measure::Place;
 use crate::mode::Mode;
 use crate::node::Node;
-use crate::rounds;
 use crate::sample::{Part, Sample};
 use crate::sink::Sink;
+use crate::turns::in_turn;
 
 /// Where the first climb begins, and by how much each step is higher.
 const START: f64 = 10_000.0;
@@ -31,7 +31,7 @@ const PACE: f64 = 1.04;
 /// Every mode in turn, against the sink; then the cost of the same rates without a module; in the last
 /// round, those that are compared against RabbitMQ too.
 pub(crate) fn round(bench: &mut Bench<'_>, round: u32) {
-    let modes = || rounds::in_turn(round).filter(|mode| *mode != Mode::Nobody);
+    let modes = || in_turn(&Mode::ALL, round).copied().filter(|mode| *mode != Mode::Nobody);
     let sink = Sink::open();
     let mut rates = Vec::new();
     for mode in modes() {

@@ -34,6 +34,7 @@ mod sink;
 mod spread;
 mod tables;
 mod threads;
+mod turns;
 mod wire;
 
 use std::process::ExitCode;

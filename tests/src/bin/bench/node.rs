@@ -168,7 +168,7 @@ impl Node {
 
     /// What of it was used by the threads of a publisher that has some, in microseconds.
     pub(crate) fn publisher_cpu(&self) -> f64 {
-        threads::cpu_time(self.asterisk.process().pid(), &PUBLISHER).as_secs_f64() * 1e6
+        threads::cpu_time_of_named(self.asterisk.process().pid(), &PUBLISHER).as_secs_f64() * 1e6
     }
 
     /// Has the kernel keep what threads sleep on in so many lists. False where it has no such lists.

@@ -11,6 +11,7 @@ use crate::mode::Mode;
 use crate::node::Node;
 use crate::sample::Part;
 use crate::section::Section;
+use crate::turns::in_turn;
 
 /// The load that modes are compared by: events a second, and bursts they come in.
 pub(crate) const BURSTS: (u32, u32) = (5000, 10);
@@ -24,18 +25,14 @@ const BURSTS_OF_SIZES: (u32, u32) = (2500, 10);
 /// The others differ from these by what an event costs, whatever its size.
 const MODES_OF_SIZES: [Mode; 3] = [Mode::Nobody, Mode::Synchronous, Mode::Confirms];
 
-/// Who begins changes, so that nobody always comes after the same.
-pub(crate) fn in_turn(round: u32) -> impl Iterator<Item = Mode> {
-    let first = round as usize % Mode::ALL.len();
-    (0..Mode::ALL.len()).map(move |index| Mode::ALL[(first + index) % Mode::ALL.len()])
-}
-
 pub(crate) fn run(bench: &mut Bench<'_>) {
     let plan = bench.plan;
     let compares = bench.wants(Section::Bursts) || bench.wants(Section::Rates);
     for round in 0..plan.rounds {
-        let has_work = |mode: &Mode| compares || sizes_vary(bench, *mode, round);
-        for mode in in_turn(round).filter(has_work).collect::<Vec<_>>() {
+        for &mode in in_turn(&Mode::ALL, round) {
+            if !compares && !sizes_vary(bench, mode, round) {
+                continue;
+            }
             bench.say(&format!("round {} of {}: {}", round + 1, plan.rounds, mode.title()));
             compare(bench, mode, round);
         }

@@ -5,6 +5,8 @@
 
 use serde_json::{Value, json};
 
+use crate::turns::in_turn;
+
 /// What a client talks to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
@@ -29,7 +31,7 @@ impl Target {
 
     /// All of them; who is first changes from round to round.
     pub(super) fn in_turn(round: u32) -> impl Iterator<Item = Self> {
-        Self::ALL.into_iter().cycle().skip(round as usize % Self::ALL.len()).take(Self::ALL.len())
+        in_turn(&Self::ALL, round).copied()
     }
 }
 
