@@ -272,24 +272,37 @@ impl Connection {
         if cutter.is_cut(wire.turn) && !is_internal {
             return Err(Fault::Interrupted);
         }
+        let heard = answer.map(|reply| {
+            let verdict = Verdict::of(request, &reply);
+            let (verdict, result) = match read(reply) {
+                Ok(value) => (verdict, Ok(value)),
+                Err(read) if verdict == Verdict::Fine => (read, Err(())),
+                Err(_) => (verdict, Err(())),
+            };
+            let verdict = verdict.map(|reason| masked(reason, token.as_ref()));
+            let result = result.map_err(|()| Fault::Unusable(verdict.reason().to_owned()));
+            (verdict, result)
+        });
         let now = Instant::now();
-        let (consequence, result) = match answer {
-            Err(fault) => (locked(&self.status).failed_with(request, &fault, now), Err(fault)),
-            Ok(reply) => {
-                let verdict = Verdict::of(request, &reply);
-                let (verdict, result) = match read(reply) {
-                    Ok(value) => (verdict, Ok(value)),
-                    Err(read) if verdict == Verdict::Fine => (read, Err(())),
-                    Err(_) => (verdict, Err(())),
-                };
-                let verdict = verdict.map(|reason| masked(reason, token.as_ref()));
-                let result = result.map_err(|()| Fault::Unusable(verdict.reason().to_owned()));
-                let mut status = locked(&self.status);
+        let mut status = self.status_of(&wire.setup).ok_or(Fault::Interrupted)?;
+        let (consequence, result) = match heard {
+            Err(fault) => (status.failed_with(request, &fault, now), Err(fault)),
+            Ok((verdict, result)) => {
                 (status.answered(request, &verdict, token.is_some(), now), result)
             }
         };
+        drop(status);
         self.follow(consequence, Some(cutter));
         result
+    }
+
+    /// The status, unless it is that of other settings by now: settings apply a moment before
+    /// whoever asks by the old ones is cut.
+    fn status_of(&self, setup: &Arc<Setup>) -> Option<MutexGuard<'_, Status>> {
+        let current = locked(&self.current);
+        let leaving = current.leaving.as_ref().map(|leaving| &leaving.setup);
+        let mut serving = std::iter::once(&current.setup).chain(leaving);
+        serving.any(|serving| Arc::ptr_eq(serving, setup)).then(|| locked(&self.status))
     }
 
     /// Lets pass what is past.
@@ -349,3 +362,6 @@ fn masked(text: String, token: Option<&Secret>) -> String {
         _ => text,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -97,6 +97,8 @@ fn a_wrong_authority_a_wrong_name_and_no_certificate_fail_closed(version: Versio
         (at_plain_port, "TLS"),
     ];
     load_all(&asterisk);
+    // What the first configuration makes it tell is no line of the cases.
+    asterisk.wait_log("is unreachable: ");
     for (conf, reason) in &cases {
         asterisk.write_conf("consul.conf", &conf.text());
         let mark = asterisk.log_mark();
