@@ -52,6 +52,8 @@ fn the_status_tells_each_state_and_why(version: Version) {
     wait_consul(&asterisk, "unreachable");
     proxy.pass();
     wait_consul(&asterisk, "reachable");
+    // The line comes after the state.
+    asterisk.wait_log("is reachable again");
     let log = asterisk.log();
     assert_eq!(log.matches("is unreachable: ").count(), 2, "{log}");
     assert_eq!(log.matches("is reachable again").count(), 1, "{log}");

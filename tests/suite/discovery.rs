@@ -556,7 +556,11 @@ fn settings_and_status_are_shown(version: Version) {
 
     let running = version.root().version("asterisk");
     let well = format!("passing, Asterisk {running} is up");
-    let status = asterisk.cli("discovery show status");
+    // Consul has it a moment before the module has Consul's answer.
+    let status = eventually("the status to tell that it is registered", seconds(10), || {
+        let status = asterisk.cli("discovery show status");
+        if status.contains("yes, for ") { Ok(status) } else { Err(status) }
+    });
     assert!(status.starts_with("Service 'asterisk'"), "{status}");
     let mut lines = shown(&status);
     let since = lines.iter_mut().find(|(name, _)| *name == "Registered").expect("since when");

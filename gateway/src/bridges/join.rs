@@ -131,7 +131,7 @@ impl Gateway {
                 return Ok(());
             }
             // Whoever began it did not come to its end.
-            part.hang_up(&near).await?;
+            self.end_leg(part, &near).await?;
         }
         let told = home.bridge(id).await?.ok_or(Trouble::NoBridge)?;
         let trunk = Trunk::new();

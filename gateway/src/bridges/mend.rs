@@ -148,7 +148,7 @@ impl Gateway {
         for (eid, trunk) in &span.parts {
             let Some(count) = members.get(eid) else { continue };
             let part = At::new(self, roster, eid)?;
-            part.hang_up(&trunk.near()).await?;
+            self.end_leg(part, &trunk.near()).await?;
             if *count == 0 {
                 part.end(id).await?;
             }

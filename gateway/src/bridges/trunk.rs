@@ -17,6 +17,8 @@ use crate::proxy::Gateway;
 
 /// Between two looks at what takes some time.
 const LOOK: Duration = Duration::from_millis(25);
+/// What is hung up has left its bridge long before.
+const LEAVING: Duration = Duration::from_secs(1);
 /// What the application wants to hear of: next to nothing, for nobody listens.
 const APP_VALUE: &str = r#"{"events":{"allowed":[{"type":"ApplicationReplaced"}]}}"#;
 
@@ -57,6 +59,20 @@ impl Gateway {
             }
         };
         timeout(within, connecting).await.unwrap_or_else(|_| Err(none()))
+    }
+
+    /// Ends a part's end of a trunk and has it leave: Asterisk lets a holding bridge have one
+    /// announcer, and sends the next away while the first is still there.
+    pub(super) async fn end_leg(&self, part: At<'_>, near: &str) -> Result<(), Trouble> {
+        part.hang_up(near).await?;
+        let leaving = async {
+            while part.has_channel(near).await? {
+                sleep(LOOK).await;
+            }
+            Ok(())
+        };
+        // One that stays is found when the bridge is looked at again.
+        timeout(LEAVING, leaving).await.unwrap_or(Ok(()))
     }
 
     /// Puts both ends of a trunk into the bridge.

@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{join, join_all};
+use futures_util::StreamExt;
+use futures_util::future::{join, ready};
 use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, UPGRADE};
 use hyper::header::{
     SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
@@ -25,7 +26,7 @@ use super::socket::Client;
 use crate::access::Person;
 use crate::amqp::BrokerState;
 use crate::ari::{Params, Refusal, encode};
-use crate::node::Outgoing;
+use crate::node::{Member, Outgoing};
 use crate::proxy::{Body, Gateway, Reply};
 
 /// Between two looks whether a node has an application.
@@ -84,7 +85,9 @@ pub(crate) async fn open(
         let _ = exchange.bound.clone().wait_for(has).await;
         let is_there = async {
             let _ = sockets.registered.clone().wait_for(has).await;
-            join_all(apps.iter().map(|app| everywhere(gateway, app, is_told_all))).await;
+            for app in &apps {
+                everywhere(gateway, app, is_told_all).await;
+            }
         };
         join(is_there, seat.share()).await;
     };
@@ -151,13 +154,12 @@ async fn everywhere(gateway: &Gateway, app: &str, is_told_all: bool) {
     }
     let mut target = "/ari/applications/".to_owned();
     encode(app, &mut target);
-    let outgoing = Outgoing::get(target, gateway.config.nodes.question_timeout);
+    let outgoing = &Outgoing::get(target, gateway.config.nodes.question_timeout);
     loop {
         let roster = gateway.roster.load_full();
         let up = roster
             .members()
             .filter(|member| member.node.state.is_up() && !member.client.is_suspect());
-        let asked = join_all(up.map(|member| member.client.fetch(&outgoing))).await;
         let has_it = |body: &[u8]| {
             let told: Option<Told> = serde_json::from_slice(body).ok();
             told.is_some_and(|told| !is_told_all || !told.channel_ids.is_empty())
@@ -168,7 +170,10 @@ async fn everywhere(gateway: &Gateway, app: &str, is_told_all: bool) {
             // Who does not answer is not waited for.
             Err(_) => true,
         };
-        if asked.iter().all(is_there) {
+        let put = |member: Member| async move { member.client.fetch(outgoing).await };
+        let asked = gateway.round(up.cloned().collect(), outgoing.timeout, put);
+        // All are waited for: a request that is given up costs its connection.
+        if asked.filter(|(_, answer)| ready(!is_there(answer))).count().await == 0 {
             return;
         }
         sleep(LOOK).await;

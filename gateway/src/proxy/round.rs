@@ -17,7 +17,7 @@ use crate::fleet::Slot;
 use crate::node::{Member, NodeError, Outgoing};
 
 /// A node with its answer.
-pub(super) type Asked = (Member, Result<(StatusCode, Bytes), NodeError>);
+pub(crate) type Asked = (Member, Result<(StatusCode, Bytes), NodeError>);
 
 /// Nodes that it goes to at one time. An answer takes a millisecond or two, so that a thousand nodes
 /// are asked in good time, and no request opens a thousand connections.
@@ -26,7 +26,7 @@ const AT_ONCE: usize = 64;
 impl Gateway {
     /// Puts it to each of them by `put`. Answers are given as they come; whom there was no time for has
     /// not answered. `limit` is for the head of one node's answer.
-    pub(super) fn round<F>(
+    pub(crate) fn round<F>(
         &self,
         mut members: Vec<Member>,
         limit: Duration,
