@@ -87,6 +87,8 @@ build-22: rig-22
 	@echo "==> building for Asterisk $(call rig_env,ASTERISK_22_VERSION)"
 	@$(FOR_22) $(CARGO) build --release --locked $(TEST_PACKAGES)
 
+# In a run of its own: in one with the modules, cargo gives these the gateway's features of tokio, which
+# leave a pair of sockets behind at each unload.
 build-gateway: rig-22
 	@echo "==> building the gateway"
 	@$(FOR_22) $(CARGO) build --release --locked -p constellation-gateway
