@@ -131,7 +131,13 @@ class Api:
         if self._session is None:
             raise ApiError(method, path, None, "the app does not run")
         headers = {"X-Asterisk-ID": node} if node else {}
-        headers["Authorization"] = self._settings.authorization()
+        try:
+            headers["Authorization"] = self._settings.authorization()
+        except OSError as error:
+            # Whoever writes the file anew may have it back in a moment: it is tried again.
+            reason = f"the secret of api: {error.filename}: {error.strerror}"
+            self._troubled(reason)
+            raise ApiError(method, path, None, reason) from error
         if body is not None:
             headers["Content-Type"] = "application/json"
         url = URL(self._settings.base + path, encoded=True).with_query(query)

@@ -164,7 +164,10 @@ class Consul:
         if self._session is None:
             raise ConsulError("the app does not run")
         what = f"{method} {path.partition('?')[0]}"
-        token = self._settings.secret()
+        try:
+            token = self._settings.secret()
+        except OSError as error:
+            raise ConsulError(f"consul.token_file: {error.filename}: {error.strerror}") from error
         headers = {"X-Consul-Token": token} if token else {}
         timeout = aiohttp.ClientTimeout(total=self._settings.timeout + longest)
         try:

@@ -26,6 +26,9 @@ class Gaps:
             reason = f"its events {first} to {last} were lost ({lost.get('reason')})"
         else:
             reason = ""
+        if not event.sequence:
+            # The gateway's, about a node that died: it is not the node's own, and of no boot.
+            return reason or None
         boot, sequence = self._last.get(event.asterisk_id, (event.boot, 0))
         if boot > event.boot:
             # Of a run before, from its spool, or a repeat.

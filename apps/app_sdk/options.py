@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,9 @@ def file(value: Any) -> str:
 
 
 def first_line(path: str) -> str:
-    """What a file with a secret holds."""
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    """What a file with a secret holds. OSError, with nothing of it, when that can't be read."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise OSError(errno.EILSEQ, "is not UTF-8", path) from None
     return lines[0].strip() if lines else ""

@@ -202,6 +202,7 @@ class Reconciler:
 
     def _synthesize(self, kind: str, node: str, channel: Mapping[str, Any]) -> None:
         self._count += 1
-        identity = f"{node}/synthesized/{self._count}"
+        # What a handler makes is named by this: no other copy, and no later run, may have it too.
+        identity = f"{node}/synthesized/{self._name}/{self._count}"
         data = {"type": kind, "channel": dict(channel), "application": self._app_name}
         self._made.append(Event(kind, data, node, identity, synthesized=True))

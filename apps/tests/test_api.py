@@ -14,6 +14,8 @@ from app_sdk.context import Context
 from app_sdk.errors import ApiError, Conflict, NotFound, Uncertain
 from app_sdk.event import Event
 
+from .waiting import until
+
 
 class Ari:
     """Answers in turn with what it is told to, and keeps what it was asked."""
@@ -74,6 +76,24 @@ async def test_a_token_is_shown_instead_of_a_password_and_its_file_is_read_again
         await api.request("GET", "/channels")
         assert ari.headers[0]["Authorization"] == "Bearer of-the-environment"
         assert "of-the-environment" not in repr(Config(environ={"API_TOKEN": "of-the-environment"}))
+
+
+async def test_a_secret_that_is_away_for_a_moment_is_waited_for(tmp_path):
+    file = tmp_path / "token"
+    file.write_text("first\n", encoding="utf-8")
+    async with running(API_TOKEN_FILE=str(file)) as (ari, api):
+        for content in (None, b"\xff"):
+            file.unlink() if content is None else file.write_bytes(content)
+            request = asyncio.create_task(api.request("POST", "/x"))
+            await until(lambda: api.trouble is not None)
+            assert str(file) in api.trouble
+            file.write_text("second\n", encoding="utf-8")
+            await request
+            assert api.trouble is None
+        file.unlink()
+        with pytest.raises(ApiError, match="No such file"):
+            await api.request("GET", "/x")
+        assert [headers["Authorization"] for headers in ari.headers] == ["Bearer second"] * 2
 
 
 async def test_a_request_has_login_node_and_encoded_parameters():

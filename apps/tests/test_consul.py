@@ -11,6 +11,8 @@ from aiohttp.test_utils import TestServer
 from app_sdk.config import Config
 from app_sdk.consul import Consul, ConsulError
 
+from .waiting import until
+
 
 class Agent:
     """As much of an agent as an app asks for."""
@@ -63,15 +65,15 @@ class Agent:
 
 
 @contextlib.asynccontextmanager
-async def running():
+async def running(**settings):
     agent = Agent()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", agent.answer)
     async with TestServer(app) as server:
         environ = {
             "CONSUL_PORT": str(server.port),
-            "CONSUL_TOKEN": "t",
             "CONSUL_CHECK_INTERVAL": "500ms",
+            **(settings or {"CONSUL_TOKEN": "t"}),
         }
         consul = Consul(Config(environ=environ).consul, "conf", "Conf", "copy-1")
         await consul.open()
@@ -79,14 +81,6 @@ async def running():
             yield agent, consul
         finally:
             await consul.close()
-
-
-async def until(condition):
-    for _ in range(1000):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it does not come")
 
 
 async def test_key_and_service_are_kept_there():
@@ -124,6 +118,27 @@ async def test_trouble_is_told_once_and_its_end(caplog):
         await until(lambda: consul.trouble is None)
         assert "Consul answers again" in caplog.text
         assert agent.services["copy-1"]["Check"]["Status"] == "critical"
+        task.cancel()
+
+
+async def test_a_token_that_cannot_be_read_is_a_trouble_and_no_end(tmp_path):
+    file = tmp_path / "token"
+    file.write_text("of-the-file\n")
+    async with running(CONSUL_TOKEN_FILE=str(file)) as (agent, consul):
+        file.unlink()
+        task = asyncio.create_task(consul.keep_registered("127.0.0.1", 80, lambda: True))
+        await until(lambda: consul.trouble is not None)
+        assert "consul.token_file" in consul.trouble and "No such file" in consul.trouble
+        with pytest.raises(ConsulError, match="token_file"):
+            await consul.claim(3)
+        await consul.deregister()
+        assert agent.tokens == []
+        file.write_bytes(b"\xff\xfe")
+        with pytest.raises(ConsulError, match="token_file"):
+            await consul.claim(3)
+        file.write_text("anew\n")
+        await until(lambda: agent.services)
+        assert set(agent.tokens) == {"anew"}
         task.cancel()
 
 

@@ -101,6 +101,15 @@ async def test_calls_that_are_gone_end():
     assert scene.told == []
 
 
+async def test_what_is_made_up_is_told_apart_in_all_copies():
+    scenes = [Scene(), Scene()]
+    for scene in scenes:
+        await scene.begin("1.1", "1.2")
+        await scene.look()
+    made = [event.message_id for scene in scenes for event in scene.put]
+    assert len(made) == 4 == len(set(made))
+
+
 async def test_what_seems_missing_is_put_behind_what_waits_in_the_broker():
     scene = Scene()
     await scene.begin("1.1")

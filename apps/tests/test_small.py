@@ -11,6 +11,8 @@ from app_sdk.gaps import Gaps
 from app_sdk.lanes import Lanes
 from app_sdk.seen import Seen
 
+from .waiting import until
+
 
 def test_pauses_grow_to_a_bound_and_begin_anew():
     backoff = Backoff(1, 5)
@@ -46,14 +48,6 @@ def test_the_oldest_ids_are_forgotten():
     for identity in "abc":
         seen.add(identity)
     assert [identity in seen for identity in "abc"] == [False, True, True]
-
-
-async def until(condition):
-    for _ in range(100):
-        if condition():
-            return
-        await asyncio.sleep(0)
-    raise AssertionError("it does not come")
 
 
 async def test_a_slow_lane_holds_up_no_other_and_each_is_in_order():
@@ -114,6 +108,15 @@ def test_each_missing_number_is_a_gap_where_everything_is_looked_at():
     assert gaps.look(numbered(7)) == "its events 5 to 6 are missing"
     assert gaps.look(numbered(8)) is None
     assert gaps.look(numbered(1, node="other")) is None
+
+
+def test_what_the_gateway_tells_of_a_dead_node_is_no_boot_of_it():
+    gaps = Gaps(complete=True)
+    gaps.look(numbered(5))
+    ended = Event("StasisEnd", {}, "n", "n/9/end/StasisEnd/conf/1.1", 0, "conf")
+    assert gaps.look(ended) is None
+    assert gaps.look(numbered(7)) == "its events 6 to 6 are missing"
+    assert gaps.look(numbered(1, boot="2")) == "it began anew"
 
 
 def test_losses_that_are_told_of_and_new_runs():
