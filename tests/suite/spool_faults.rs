@@ -9,7 +9,7 @@ use std::process::Command;
 use rig::{Asterisk, Call, Version, eventually, seconds};
 
 use crate::pair::{counter, wait_for_counter, wait_for_state};
-use crate::spool::{Runs, Scene, state, told, wait_for_spool, wait_until_on_disk};
+use crate::spool::{Runs, Scene, assert_lost, state, wait_for_spool, wait_until_on_disk};
 use crate::traffic::{Arrived, count_slowly, hang_up, set, settle};
 use crate::unloading::unload_in_time;
 
@@ -219,8 +219,8 @@ fn a_torn_end_and_a_damaged_file_cost_no_more_than_they_must(version: Version) {
     let missing = runs.first().missing(said);
     assert_eq!(missing.len() as u64, lost);
     let run = *runs.by_boot.keys().next().expect("a run");
-    let told = told(runs.last().messages(), run, &["spool_corrupt"]);
-    assert_eq!(told, missing.into_iter().collect());
+    let missing = missing.into_iter().collect();
+    assert_lost(runs.last().messages(), run, &["spool_corrupt"], &missing);
     let aside = format!("{}.corrupt", damaged.display());
     eventually("the damaged file to be put aside", seconds(10), || {
         if Path::new(&aside).exists() { Ok(()) } else { Err(format!("{:?}", scene.segments())) }

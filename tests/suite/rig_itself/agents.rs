@@ -31,7 +31,11 @@ fn a_persistent_agent_keeps_what_it_has_until_it_is_wiped() {
     consul.start_again();
     assert_eq!(consul.port(), port);
     assert!(consul.service(ID).is_some());
-    assert_eq!(consul.kv_keys(""), ["applications/demo"]);
+    // A leader reads its log after it is one.
+    eventually("the key", seconds(20), || match consul.kv_keys("") {
+        keys if keys == ["applications/demo"] => Ok(()),
+        keys => Err(format!("{keys:?}")),
+    });
 
     consul.stop();
     consul.start_again();
