@@ -62,13 +62,14 @@ install: ## Install modules, headers, help and ARI description (DESTDIR, ASTMODD
 	@res_stasis_amqp/rest-api/list.sh add $(DESTDIR)$(ASTDATADIR)/rest-api/resources.json
 	@echo "Installed. Asterisk reads the help at its next start. Load order: res_stasis_amqp.so, res_consul.so, res_consul_discovery.so, res_consul_stasis_app.so"
 
+# Whoever has the folder is whom Asterisk runs as.
 samples: ## Install the sample configurations where there are none yet
 	@for sample in $(SAMPLES); do \
 		conf=$(DESTDIR)$(ASTETCDIR)/$$(basename $$sample .sample); \
 		if [ -e $$conf ]; then \
 			echo "$$conf is there already, left alone"; \
 		else \
-			install -D -m 0640 $$sample $$conf; \
+			install -D -m 0640 $$sample $$conf && chown --reference=$$(dirname $$conf) $$conf; \
 		fi; \
 	done
 

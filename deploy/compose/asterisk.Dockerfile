@@ -33,7 +33,7 @@ RUN modules="$(dirname "$(find /usr/lib -name res_stasis.so -path '*asterisk/mod
     && rm -rf /out
 COPY res_stasis_amqp/rest-api/list.sh /tmp/list.sh
 RUN /tmp/list.sh add /usr/share/asterisk/rest-api/resources.json && rm /tmp/list.sh
-COPY deploy/asterisk/ /etc/asterisk/
+COPY deploy/asterisk/ /usr/share/constellation/asterisk/
 COPY deploy/compose/asterisk.sh /usr/local/bin/node
 # Where its command line is reached, which the package leaves to the init system.
 RUN mkdir -p /etc/asterisk/secrets /etc/asterisk/keys /var/spool/asterisk/amqp /run/asterisk \

@@ -133,6 +133,15 @@ fn what_compose_names_is_there_or_made() {
         files_in("compose").into_iter().filter(|name| name.ends_with(".Dockerfile")).collect();
     assert_eq!(images, all, "every image is some service's");
 
+    // What it listens at is what it tells of itself, and what nodes know it by.
+    let kamailio = composed["services"]["kamailio"]["networks"]["nodes"]["ipv4_address"].as_str();
+    let kamailio = kamailio.expect("Kamailio's address");
+    let local = text_of("compose/kamailio-local.cfg");
+    let listens: Vec<&str> =
+        local.lines().filter_map(|line| line.strip_prefix("listen=")).collect();
+    assert_eq!(listens, ["udp", "tcp"].map(|one| format!("{one}:{kamailio}:5060")));
+    assert_eq!(composed["services"]["asterisk"]["environment"]["KAMAILIO_ADDRESS"], kamailio);
+
     // What the scripts put into a node's files has its place there.
     let script = text_of("compose/asterisk.sh");
     for (file, line) in [

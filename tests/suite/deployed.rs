@@ -216,6 +216,11 @@ fn a_call_goes_through_all_of_it() {
     // No other node's call has this id.
     assert!(channels[0].starts_with("asterisk-1-"), "{channels:?}");
     gateway.ari().post(&format!("/channels/{}/answer", channels[0])).ok();
+    // One of the distribution's own prompts.
+    gateway.ari().post(&format!("/channels/{}/play?media=sound:beep", channels[0])).ok();
+    let is_end = |event: &rig::Message| event.name() == "PlaybackFinished";
+    let played = events.next_where("the end of the prompt", seconds(30), is_end);
+    assert_eq!(played.json()["data"]["playback"]["state"], "done", "{:?}", played.json());
     call.wait(seconds(40));
     // What no application takes is no call, and nobody but Kamailio's address may try.
     let refused = Call::towards(kamailio.port(), "9999", seconds(2), 1, 1).outcome(seconds(40));

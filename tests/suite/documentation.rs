@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
 
@@ -203,8 +203,16 @@ fn make_install_puts_every_file_in_its_place_and_uninstall_takes_it_away(version
         )
     };
 
+    // As Debian's, where Asterisk is a user of its own.
+    let etc = destination.join("etc/asterisk");
+    fs::create_dir_all(&etc).expect("a folder");
+    chown(&etc, Some(4321), Some(4322)).expect("its owner");
     run("install");
     run("samples");
+    for name in ["amqp.conf", "consul.conf"] {
+        let of = fs::metadata(etc.join(name)).expect("installed");
+        assert_eq!((of.uid(), of.gid()), (4321, 4322), "{name}");
+    }
     let installed = tree(destination);
     let source = |path: &str| fs::read(checkout().join(path)).expect("a file of ours");
     let mut expected = BTreeMap::from(

@@ -16,6 +16,7 @@ use crate::member::quick;
 scenarios!(
     calls_go_by_weight_and_go_on_whatever_dies,
     it_is_no_relay,
+    who_is_silent_within_a_call_is_waited_for,
     whoever_is_not_listed_may_not_call,
     the_configuration_is_one_with_every_switch,
 );
@@ -359,6 +360,29 @@ fn flooded(kamailio: &Kamailio, caller: &SipSocket, node: &SipSocket) {
         caller.send(port, &caller.request("OPTIONS", &us, ""));
         caller.receive_that("SIP/2.0 200", seconds(1)).ok_or("not yet")
     });
+}
+
+fn who_is_silent_within_a_call_is_waited_for() {
+    let kamailio = Kamailio::new("#!define NODE_PATIENCE 300");
+    let (node, caller) = (SipSocket::new(), SipSocket::new());
+    kamailio.write_list(&format!(
+        "1 sip:127.0.0.1:{0} 0 0 rweight=100\n2 sip:127.0.0.1:{0}\n",
+        node.port()
+    ));
+    kamailio.start();
+    let port = kamailio.port();
+    let within =
+        format!("To: <sip:8000@127.0.0.1>;tag=theirs\r\nRoute: <sip:127.0.0.1:{port};lr>\r\n");
+    for (from, to) in [(&node, &caller), (&caller, &node)] {
+        let bye = from.request("BYE", &format!("sip:rig@127.0.0.1:{}", to.port()), &within);
+        from.send(port, &bye);
+        to.receive_that("BYE ", SOME).expect("the BYE");
+        // After half a second, and so after a node's patience.
+        let again = to.receive_that("BYE ", SOME).expect("the BYE, once more");
+        to.answer(&again, "200 OK", port);
+        let answer = from.receive_that("SIP/2.0 ", SOME).expect("an answer");
+        assert!(answer.starts_with("SIP/2.0 200"), "{answer}");
+    }
 }
 
 fn whoever_is_not_listed_may_not_call() {
