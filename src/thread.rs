@@ -11,7 +11,6 @@
 use std::ffi::{CString, c_void};
 use std::io;
 use std::mem::MaybeUninit;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -43,7 +42,7 @@ struct Finished {
 pub struct Thread {
     id: libc::pthread_t,
     finished: Arc<Finished>,
-    joined: AtomicBool,
+    joined: Mutex<bool>,
 }
 
 impl std::fmt::Debug for Finished {
@@ -80,7 +79,7 @@ pub fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<Thr
     }
     // SAFETY: pthread_create succeeded, so it has written the id.
     let id = unsafe { id.assume_init() };
-    Ok(Thread { id, finished, joined: AtomicBool::new(false) })
+    Ok(Thread { id, finished, joined: Mutex::new(false) })
 }
 
 extern "C" fn run(start: *mut c_void) -> *mut c_void {
@@ -169,7 +168,9 @@ impl Thread {
     }
 
     fn join(&self) {
-        if !self.joined.swap(true, Ordering::AcqRel) {
+        // Held while joining, so that nobody takes it for joined before it is.
+        let mut joined = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
+        if !std::mem::replace(&mut *joined, true) {
             // SAFETY: the thread was made joinable and is joined once, here.
             unsafe { libc::pthread_join(self.id, std::ptr::null_mut()) };
         }

@@ -46,11 +46,14 @@ const APPLICATIONS: Duration = Duration::from_secs(5);
 pub(crate) struct StasisApp {
     registrar: Arc<Registrar>,
     worker: Arc<Worker>,
+    /// For commands too, so held for no longer than a look takes.
+    settings: Mutex<Settings>,
     running: Mutex<Running>,
 }
 
+/// Locked for as long as an end takes, by load, unload and exit only: the end waits for commands.
+#[derive(Default)]
 struct Running {
-    settings: Settings,
     commands: Option<Commands>,
     lines: Option<Lines>,
     thread: Option<Thread>,
@@ -66,7 +69,11 @@ impl StasisApp {
     }
 
     pub(crate) fn settings(&self) -> Settings {
-        self.running().settings.clone()
+        self.locked_settings().clone()
+    }
+
+    fn locked_settings(&self) -> MutexGuard<'_, Settings> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn running(&self) -> MutexGuard<'_, Running> {
@@ -101,15 +108,14 @@ impl Module for StasisApp {
         let settings = read_configuration()?;
         let registrar = Arc::new(Registrar::new(&asterisk::entity_id()));
         let worker = Arc::new(Worker::new(&registrar));
-        let running = Running { settings, commands: None, lines: None, thread: None };
-        Ok(Self { registrar, worker, running: Mutex::new(running) })
+        Ok(Self { registrar, worker, settings: Mutex::new(settings), running: Mutex::default() })
     }
 
     fn start(&self) -> Result<(), String> {
         let mut running = self.running();
         running.commands = Some(Commands::register(&cli::COMMANDS)?);
         running.lines = Some(Lines::start(&self.registrar)?);
-        self.worker.orders.settings(running.settings.clone());
+        self.worker.orders.settings(self.settings());
         let worker = Arc::clone(&self.worker);
         let thread = spawn("consul-apps", move || worker.run());
         running.thread = Some(thread.map_err(|error| format!("no thread: {error}"))?);
@@ -118,15 +124,15 @@ impl Module for StasisApp {
 
     fn reload(&self) -> Result<(), String> {
         let settings = read_configuration()?;
-        let mut running = self.running();
-        self.worker.orders.settings(settings.clone());
-        running.settings = settings;
+        *self.locked_settings() = settings.clone();
+        self.worker.orders.settings(settings);
         Ok(())
     }
 
     fn unload(&self) -> Result<(), String> {
         self.end(End::Unload)?;
-        self.running().commands = None;
+        let commands = self.running().commands.take();
+        drop(commands); // waits for those that run, so not under the lock
         Ok(())
     }
 

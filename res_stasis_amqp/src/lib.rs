@@ -85,12 +85,15 @@ pub(crate) struct StasisAmqp {
     apps: Apps,
     publishers: Publishers,
     spool: Spool,
+    /// For commands and actions too, so held for no longer than a look takes.
+    settings: Mutex<Settings>,
     running: Mutex<Running>,
 }
 
-/// What a reload changes.
+/// Locked for as long as a load, a reload or an unload takes, by these only: an unload waits for
+/// commands, actions, requests and callbacks.
+#[derive(Default)]
 struct Running {
-    settings: Settings,
     sources: Sources,
     commands: Option<Commands>,
     actions: Option<Actions>,
@@ -133,7 +136,11 @@ impl StasisAmqp {
     }
 
     pub(crate) fn settings(&self) -> Settings {
-        self.running().settings.clone()
+        self.locked_settings().clone()
+    }
+
+    fn locked_settings(&self) -> MutexGuard<'_, Settings> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn running(&self) -> MutexGuard<'_, Running> {
@@ -205,7 +212,7 @@ impl StasisAmqp {
             running.resource = add_resource();
         }
         self.publishers.apply(&settings, &self.outbox, &self.counters)?;
-        running.settings = settings;
+        *self.locked_settings() = settings;
         Ok(())
     }
 
@@ -243,13 +250,8 @@ impl Module for StasisAmqp {
             outbox,
             feed,
             publishers,
-            running: Mutex::new(Running {
-                settings,
-                sources: Sources::default(),
-                commands: None,
-                actions: None,
-                resource: None,
-            }),
+            settings: Mutex::new(settings),
+            running: Mutex::default(),
         })
     }
 
@@ -257,8 +259,7 @@ impl Module for StasisAmqp {
         let mut running = self.running();
         running.commands = Some(Commands::register(&cli::COMMANDS)?);
         running.actions = Some(Actions::register(&actions::ACTIONS)?);
-        let settings = running.settings.clone();
-        self.apply(&mut running, settings)
+        self.apply(&mut running, self.settings())
     }
 
     fn reload(&self) -> Result<(), String> {

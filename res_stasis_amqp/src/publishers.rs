@@ -44,9 +44,9 @@ impl Bells {
 pub(crate) struct Publishers {
     identity: Identity,
     bells: Bells,
-    running: Mutex<Vec<Running>>,
+    running: Mutex<Vec<Arc<Running>>>,
     /// Told to stop by a reload, which does not wait for them.
-    retired: Mutex<Vec<Running>>,
+    retired: Mutex<Vec<Arc<Running>>>,
 }
 
 struct Running {
@@ -119,8 +119,12 @@ impl Publishers {
         self.bells.clone()
     }
 
-    fn running(&self) -> MutexGuard<'_, Vec<Running>> {
+    fn running(&self) -> MutexGuard<'_, Vec<Arc<Running>>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn retired(&self) -> MutexGuard<'_, Vec<Arc<Running>>> {
+        self.retired.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells each worker what its section says now, starts those that are new, and stops those
@@ -141,14 +145,14 @@ impl Publishers {
         for one in &gone {
             one.worker.begin_stop(Duration::ZERO);
         }
-        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut retired = self.retired();
         retired.retain(|one| !one.join_within(Duration::ZERO));
         retired.extend(gone);
         drop(retired);
 
         for connection in connections {
             if !running.iter().any(|one| one.worker.name() == connection.name) {
-                running.push(Running::start(&connection.name, &self.identity.eid)?);
+                running.push(Arc::new(Running::start(&connection.name, &self.identity.eid)?));
             }
         }
         self.bells.set(running.iter().map(|one| one.worker.bell()).collect());
@@ -198,15 +202,19 @@ impl Publishers {
     ///
     /// The connection whose threads do not end; it may be asked again.
     pub(crate) fn stop(&self, drain: Duration) -> Result<(), String> {
-        let mut running = self.running();
-        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
-        running.append(&mut retired);
-        drop(retired);
-        for one in &*running {
+        let mut all = self.running().clone();
+        all.extend(self.retired().iter().cloned());
+        for one in &all {
             one.worker.begin_stop(drain);
         }
-        running.retain(|one| !one.join_within(drain + CLOSING));
-        match running.first() {
+        // Not under the locks: who asks for the status meanwhile is told it.
+        let (ended, left): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|one| one.join_within(drain + CLOSING));
+        for list in [&self.running, &self.retired] {
+            let mut list = list.lock().unwrap_or_else(PoisonError::into_inner);
+            list.retain(|one| !ended.iter().any(|ended| Arc::ptr_eq(ended, one)));
+        }
+        match left.first() {
             None => Ok(()),
             Some(one) => {
                 Err(format!("the threads of connection '{}' do not end", one.worker.name()))

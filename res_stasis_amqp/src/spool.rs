@@ -60,6 +60,9 @@ const QUESTION: Duration = Duration::from_secs(5);
 /// What the thread may need beyond the time for the last events: one write that is under way.
 const CLOSING: Duration = Duration::from_secs(1);
 
+/// What an operator is told whose question comes too late.
+const CLOSED: &str = "closed";
+
 /// Between two turns, if one panicked.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
 
@@ -82,7 +85,7 @@ struct Shared {
 /// The module's handle. Its methods wait for no disk, but as they say.
 pub(crate) struct Spool {
     shared: Arc<Shared>,
-    thread: Mutex<Option<Thread>>,
+    thread: Mutex<Option<Arc<Thread>>>,
 }
 
 impl Spool {
@@ -98,6 +101,10 @@ impl Spool {
         Self { shared: Arc::new(shared), thread: Mutex::default() }
     }
 
+    fn thread(&self) -> MutexGuard<'_, Option<Arc<Thread>>> {
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// From now on as `settings` say. The thread is made when the first spool is wanted.
     pub(crate) fn apply(&self, settings: &StasisSettings) -> Result<(), String> {
         let wanted = settings.spool.as_ref().map(|spool| Wanted {
@@ -108,7 +115,7 @@ impl Spool {
                 overflow: settings.limits.overflow,
             },
         });
-        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut thread = self.thread();
         let is_first = thread.is_none() && wanted.is_some();
         self.shared.orders().wanted = wanted;
         if is_first {
@@ -116,7 +123,7 @@ impl Spool {
             let shared = Arc::clone(&self.shared);
             let spawned = thread::spawn("amqp spool", move || shared.work());
             match spawned {
-                Ok(spawned) => *thread = Some(spawned),
+                Ok(spawned) => *thread = Some(Arc::new(spawned)),
                 Err(error) => {
                     self.shared.outbox.release();
                     return Err(format!("the spool has no thread: {error}"));
@@ -136,12 +143,16 @@ impl Spool {
 
     /// What is in it, with its oldest `count` events. Waits for the thread, bounded.
     pub(crate) fn show(&self, count: usize) -> Result<Shown, String> {
-        if self.thread.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
+        if self.thread().is_none() {
             return Err(self.report().to_string());
         }
         let waiting = Waiting::default();
-        let answer = waiting.answer("the spool was closed");
-        self.shared.orders().questions.push((count, answer));
+        let mut orders = self.shared.orders();
+        if orders.stop.is_some() {
+            return Err(CLOSED.to_owned());
+        }
+        orders.questions.push((count, waiting.answer(CLOSED)));
+        drop(orders);
         self.shared.alarm.ring();
         waiting.wait(QUESTION)
     }
@@ -152,14 +163,14 @@ impl Spool {
     ///
     /// When the disk holds it up for longer; it may be asked again.
     pub(crate) fn stop(&self, limit: Duration) -> Result<(), String> {
-        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(running) = thread.as_ref() else { return Ok(()) };
+        // Not under the lock: who asks for what is in it meanwhile is told that it is closed.
+        let Some(running) = self.thread().clone() else { return Ok(()) };
         self.shared.orders().stop.get_or_insert(Instant::now() + limit);
         self.shared.alarm.ring();
         if !running.join_within(limit + CLOSING) {
             return Err("the thread of the spool does not end: its disk does not answer".to_owned());
         }
-        *thread = None;
+        *self.thread() = None;
         Ok(())
     }
 }

@@ -71,6 +71,16 @@ impl Ami {
     /// When there is none within 20 s.
     #[track_caller]
     pub fn action(&self, name: &str, fields: &[(&str, &str)]) -> Block {
+        self.try_action(name, fields)
+            .unwrap_or_else(|error| panic!("no response to action {name}: {error}"))
+    }
+
+    /// Does an action in a session that may end meanwhile, and gives its response.
+    ///
+    /// # Errors
+    ///
+    /// When the session has ended, or there is none within 20 s.
+    pub fn try_action(&self, name: &str, fields: &[(&str, &str)]) -> std::io::Result<Block> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed).to_string();
         let mut text = format!("Action: {name}\r\nActionID: {id}\r\n");
         for (key, value) in fields {
@@ -80,14 +90,14 @@ impl Ami {
         // One action at a time, so that a response is not taken by another thread.
         let responses = self.responses.lock().unwrap_or_else(PoisonError::into_inner);
         let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
-        stream.write_all(text.as_bytes()).unwrap_or_else(|error| panic!("action {name}: {error}"));
+        stream.write_all(text.as_bytes())?;
         let deadline = Instant::now() + seconds(20);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match responses.recv_timeout(left) {
-                Ok(response) if response.field("ActionID") == id => return response,
+                Ok(response) if response.field("ActionID") == id => return Ok(response),
                 Ok(_) => {}
-                Err(error) => panic!("no response to action {name}: {error}"),
+                Err(error) => return Err(std::io::Error::other(error)),
             }
         }
     }

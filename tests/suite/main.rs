@@ -29,6 +29,7 @@ macro_rules! on_each_version {
 mod applications;
 mod apps;
 mod apps_copies;
+mod askers;
 mod boundary;
 mod broker;
 mod burst;

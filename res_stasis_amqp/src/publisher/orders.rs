@@ -69,9 +69,11 @@ impl Orders {
         !self.lock().wanted.as_ref().is_some_and(|wanted| Arc::ptr_eq(&wanted.connection, from))
     }
 
+    /// Who waits for a test is told of the end now: the unload waits for them.
     pub(super) fn stop(&self, by: Instant) {
-        let stop = &mut self.lock().stop;
-        *stop = Some(stop.map_or(by, |earlier| earlier.min(by)));
+        let mut inner = self.lock();
+        inner.stop = Some(inner.stop.map_or(by, |earlier| earlier.min(by)));
+        inner.sends.clear();
     }
 
     /// The time by which the worker must have stopped, once it must.
@@ -81,10 +83,11 @@ impl Orders {
 
     pub(super) fn send(&self, send: TestSend) {
         let mut inner = self.lock();
-        if inner.sends.len() < MOST_SENDS {
+        if inner.stop.is_some() {
+            send.answer.give(Err("the connection is being ended".into()));
+        } else if inner.sends.len() < MOST_SENDS {
             inner.sends.push_back(send);
         } else {
-            drop(inner);
             send.answer.give(Err("too many tests are waiting".into()));
         }
     }
@@ -124,6 +127,18 @@ mod tests {
         let last = waiting.last().unwrap().wait(Duration::from_secs(60));
         assert!(last.unwrap_err().contains("too many"));
         assert_eq!(std::iter::from_fn(|| orders.next_send()).count(), MOST_SENDS);
+    }
+
+    #[test]
+    fn a_stop_lets_nobody_wait_for_a_test() {
+        let orders = Orders::default();
+        let [before, after] = [Waiting::default(), Waiting::default()];
+        orders.send(test_send(&before));
+        orders.stop(Instant::now());
+        orders.send(test_send(&after));
+        let told = |waiting: &Waiting<()>| waiting.wait(Duration::from_secs(60)).unwrap_err();
+        assert_eq!(told(&before), "it ended");
+        assert_eq!(told(&after), "the connection is being ended");
     }
 
     #[test]
