@@ -5,10 +5,11 @@
 
 use std::ffi::{CStr, CString, c_int};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::boundary::guard;
+use crate::inside::Inside;
 use crate::json::Json;
 use crate::sys;
 use crate::text::lossy;
@@ -206,7 +207,7 @@ impl Resource {
             std::thread::sleep(MOMENT);
         }
         let deadline = Instant::now() + limit;
-        while INSIDE.load(Ordering::Acquire) > 0 {
+        while !INSIDE.is_empty() {
             if Instant::now() > deadline {
                 return false;
             }
@@ -234,7 +235,7 @@ fn free(made: &[NonNull<sys::stasis_rest_handlers>]) {
 }
 
 /// Requests that are inside an operation of this module.
-static INSIDE: AtomicUsize = AtomicUsize::new(0);
+static INSIDE: Inside = Inside::nobody();
 
 unsafe extern "C" fn respond<O: Operation>(
     _session: *mut sys::ast_tcptls_session_instance, // NULL when asked over a websocket
@@ -244,7 +245,7 @@ unsafe extern "C" fn respond<O: Operation>(
     _body: *mut sys::ast_json,
     response: *mut sys::ast_ari_response,
 ) {
-    INSIDE.fetch_add(1, Ordering::AcqRel);
+    let _visit = INSIDE.enter();
     let failure =
         Response::Error(500, c"Internal Server Error", "Internal error, see the log".to_owned());
     let answer =
@@ -263,5 +264,4 @@ unsafe extern "C" fn respond<O: Operation>(
             }
         }
     });
-    INSIDE.fetch_sub(1, Ordering::AcqRel);
 }

@@ -32,8 +32,8 @@ pub struct Command {
     pub summary: &'static str,
     /// What `help` and a wrong use print, with its last newline.
     pub usage: &'static str,
-    /// Called on the thread of the one who asked, with the module's use count raised, so that an
-    /// unload meanwhile is refused.
+    /// Called on the thread of the one who asked, with the module's use count raised, so that no
+    /// unload begins meanwhile. One that had begun waits, so this must not wait for it.
     pub run: fn(&Invocation<'_>, &mut Output) -> Outcome,
     /// What may stand as the word at a position, for completion.
     pub complete: fn(position: usize) -> Vec<String>,

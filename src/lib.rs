@@ -22,6 +22,7 @@ pub mod database;
 mod entity;
 pub mod export;
 pub mod host;
+mod inside;
 pub mod json;
 pub mod log;
 pub mod manager;

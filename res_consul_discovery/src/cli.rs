@@ -171,7 +171,7 @@ fn ask(wish: Wish, output: &mut Output) -> Outcome {
         return Outcome::Failed;
     };
     let desk = module.desk();
-    drop(module); // an unload is refused anyway while a command runs
+    drop(module); // an unload waits for the command itself
     match desk.ask(wish, PATIENCE) {
         Reply::Done(text) => {
             output.line(format_args!("Done: {text}"));

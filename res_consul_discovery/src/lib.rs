@@ -138,8 +138,8 @@ impl Module for Discovery {
     fn unload(&self) -> Result<(), String> {
         let mut running = self.running();
         self.end_worker(&mut running)?;
-        running.actions = None;
         running.commands = None;
+        running.actions = None;
         Ok(())
     }
 

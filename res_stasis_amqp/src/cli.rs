@@ -251,7 +251,7 @@ fn test_send(invocation: &Invocation<'_>, output: &mut Output) -> Outcome {
         unknown(&name, output);
         return Outcome::Failed;
     };
-    drop(module); // an unload is refused anyway while a command runs
+    drop(module); // an unload waits for the command itself
     match worker.test_send(&queue, &text, TEST_SEND) {
         Ok(()) => {
             output.line(format_args!("Sent to queue '{queue}', and confirmed by the broker"));

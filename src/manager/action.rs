@@ -6,8 +6,10 @@
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::boundary::guard;
+use crate::inside::Inside;
 use crate::sys;
 use crate::text::{bytes, c_string, lossy};
 
@@ -18,8 +20,8 @@ pub type Answer = Result<Vec<(&'static str, String)>, String>;
 pub struct Action {
     /// Its name, as `DiscoverySetMaintenance`.
     pub name: &'static str,
-    /// Called on the session's thread, with the module's use count raised, so that an unload
-    /// meanwhile is refused.
+    /// Called on the session's thread, with the module's use count raised, so that no unload begins
+    /// meanwhile. One that had begun waits, so this must not wait for it.
     pub run: fn(&Request<'_>) -> Answer,
 }
 
@@ -96,13 +98,50 @@ impl Actions {
 }
 
 impl Drop for Actions {
+    /// Takes the actions back, and waits for those that run for as long as it takes: their code and
+    /// their names must outlive them.
     fn drop(&mut self) {
         for name in &self.names {
-            // SAFETY: registered by `register`. The use count is 0 here, so none is in use.
+            // SAFETY: registered by `register`; one that runs meanwhile is waited for below.
             unsafe { sys::ast_manager_unregister(name.as_ptr()) };
             forget(name);
         }
+        wait_unused();
     }
+}
+
+/// Actions of this module that run.
+static INSIDE: Inside = Inside::nobody();
+
+/// Waits until no action runs or is about to, once none can be found any more. The use count was 0
+/// when the unload began, but the host gives it to whoever asks until the unload has ended: it raises
+/// it before it calls an action that it has found, and lowers it as the last it does with the module.
+/// One that is not 0 at the end is never forgotten, and keeps what this module needs loaded for ever.
+fn wait_unused() {
+    /// For how long others than actions may have the module in use: when an unload is forced, those
+    /// that depend on it do.
+    const OTHERS: Duration = Duration::from_secs(1);
+
+    let mut told = Instant::now();
+    let mut inside = told;
+    loop {
+        let now = Instant::now();
+        if !INSIDE.is_empty() {
+            inside = now;
+            if now - told > Duration::from_secs(1) {
+                crate::warning!("an AMI action does not return");
+                told = now;
+            }
+        } else if uses() == 0 || now - inside > OTHERS {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn uses() -> c_int {
+    // SAFETY: in load or unload, on the thread that has the host's list of modules locked.
+    unsafe { sys::shim_module_uses() }
 }
 
 fn forget(name: &CStr) {
@@ -116,6 +155,7 @@ fn forget(name: &CStr) {
 
 /// Always 0: the host takes anything else for the wish to end the session.
 unsafe extern "C" fn receive(session: *mut sys::mansession, message: *const sys::message) -> c_int {
+    let _visit = INSIDE.enter();
     let answer = guard(Err("internal error".to_owned()), || {
         // SAFETY: the host gives a message that lives as long as the call.
         let request = Request { message: unsafe { &*message } };

@@ -28,6 +28,27 @@ struct ast_module *shim_module_self(void)
 	return AST_MODULE_SELF;
 }
 
+static int module_uses;
+
+static int note_module_uses(const char *file, const char *description, int uses,
+	const char *status, const char *name, enum ast_module_support_level support_level)
+{
+	size_t length = strlen(name);
+
+	if (strncmp(file, name, length) || strcmp(file + length, ".so")) {
+		return 0;
+	}
+	module_uses = uses;
+	return 1;
+}
+
+int shim_module_uses(void)
+{
+	module_uses = 0;
+	ast_update_module_list(note_module_uses, ast_module_name(AST_MODULE_SELF));
+	return module_uses;
+}
+
 int shim_action_is_documented(const char *name)
 {
 #ifdef AST_XML_DOCS

@@ -35,6 +35,8 @@ int asterisk_module_reload(void);
 int asterisk_module_unload(void);
 
 struct ast_module *shim_module_self(void);
+/* How often the host has this module in use. In load and unload, where its list is locked. */
+int shim_module_uses(void);
 int shim_fully_booted(void);
 int shim_debug_at_least(int level);
 

@@ -11,14 +11,16 @@ use std::time::{Duration, Instant};
 use rig::{Ami, Asterisk, Broker, Network, Towards, Version, eventually, seconds};
 
 use crate::commands::completed;
-use crate::fleet::{AMQP, APPS, Fleet, assert_all_gone, load, unload_all};
+use crate::fleet::{AMQP, APPS, DISCOVERY, Fleet, assert_all_gone, load, unload_all};
 use crate::gate::Gate;
+use crate::member::{Member, unregister};
 use crate::pair::{AmqpConf, wait_for_state};
 use crate::traffic::set;
 use crate::unloading::assert_gone;
 
 on_each_version!(
     commands_and_an_unload_do_not_wait_for_each_other,
+    actions_end_before_the_module_does,
     a_status_is_told_while_an_unload_drains,
 );
 
@@ -26,6 +28,9 @@ on_each_version!(
 const LIMIT: Duration = seconds(20);
 
 const LIVES: usize = 20;
+
+/// Such lives take milliseconds.
+const SHORT_LIVES: usize = 100;
 
 /// Asks a node something on a connection of its own, and gives the answer.
 type Ask<'a> = &'a (dyn Fn() -> String + Sync);
@@ -146,6 +151,30 @@ fn commands_and_an_unload_do_not_wait_for_each_other(version: Version) {
     fleet.wait_app("demo");
     unload_all(asterisk);
     assert_all_gone(asterisk);
+}
+
+fn actions_end_before_the_module_does(version: Version) {
+    let member = Member::start(version);
+    let asterisk = &member.asterisk;
+    let sessions = [(); 8].map(|()| Session::of(asterisk));
+    let asks = sessions
+        .each_ref()
+        .map(|session| || session.action("DiscoverySetMaintenance", &[("Enable", "false")]));
+    let answers = while_asked(&asks.each_ref().map(|ask| ask as Ask<'_>), || {
+        for _ in 0..SHORT_LIVES {
+            // An action runs nearly always, with which nothing but force begins an unload.
+            let answer = command(asterisk, &format!("module unload -f {DISCOVERY}.so"));
+            assert!(answer.contains("Unloaded"), "{answer}");
+            load(asterisk, DISCOVERY);
+        }
+    });
+    let answers = answers.concat();
+    assert_some(&answers, "Success: ");
+    assert_some(&answers, "Error: ");
+    member.wait("passing");
+    // A life that ended in use would keep the module that it needs for ever.
+    unregister(asterisk);
+    asterisk.assert_alive();
 }
 
 fn a_status_is_told_while_an_unload_drains(version: Version) {
