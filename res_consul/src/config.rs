@@ -42,27 +42,13 @@ pub(crate) fn parse(
     for section in sections {
         check_name(section, &mut report);
     }
-    let general = find(sections, "general", &mut report);
-    let consul = find(sections, "consul", &mut report);
+    let general = Section::only(sections, FILE, "general", &mut report);
+    let consul = Section::only(sections, FILE, "consul", &mut report);
     let mut options = general.reader(options::GENERAL, &mut report);
     let enabled = options.yes_no("enabled");
     options.finish();
     let consul = connection::read(&consul, &mut report, read_file, environment);
     (Settings { enabled, consul }, report)
-}
-
-/// The section of that name; without entries if there is none.
-fn find(sections: &[Section], name: &str, report: &mut Report) -> Section {
-    let mut found = sections.iter().filter(|section| section.name.eq_ignore_ascii_case(name));
-    let first = found.next().cloned().unwrap_or_else(|| Section {
-        name: name.to_owned(),
-        file: FILE.to_owned(),
-        entries: Vec::new(),
-    });
-    if found.next().is_some() {
-        report.error(&first, 0, "the section is there twice");
-    }
-    first
 }
 
 fn check_name(section: &Section, report: &mut Report) {

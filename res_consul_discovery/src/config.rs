@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use asterisk::config::{Reader, Report, Section, value};
 
+use crate::CONFIG_FILE;
+
 /// What Consul calls the least of DeregisterCriticalServiceAfter.
 const DEREGISTER_AFTER_LEAST: Duration = Duration::from_secs(60);
 
@@ -114,17 +116,11 @@ impl Default for Settings {
 /// the report has every fault, not only the first.
 pub(crate) fn parse(sections: &[Section]) -> (Settings, Report) {
     let mut report = Report::default();
-    let named = |name: &str| {
-        let section = sections.iter().find(|section| section.name.eq_ignore_ascii_case(name));
-        section.cloned().unwrap_or_else(|| Section {
-            name: name.to_owned(),
-            file: "consul.conf".to_owned(),
-            entries: Vec::new(),
-        })
-    };
-    let general = named("general").reader(options::GENERAL, &mut report).yes_no("enabled");
-    let mut settings = read(&named("discovery"), &mut report);
-    settings.enabled &= general;
+    let general = Section::only(sections, CONFIG_FILE, "general", &mut report);
+    let discovery = Section::only(sections, CONFIG_FILE, "discovery", &mut report);
+    let modules_enabled = general.reader(options::GENERAL, &mut report).yes_no("enabled");
+    let mut settings = read(&discovery, &mut report);
+    settings.enabled &= modules_enabled;
     (settings, report)
 }
 

@@ -5,6 +5,8 @@
 
 use asterisk::config::{KnownOption, Report, Section};
 
+use crate::CONFIG_FILE;
+
 /// The options of each section: what the file is read by, and what the sample file, the XML help
 /// and docs/configuration.md are compared with.
 pub(crate) const GENERAL: &[KnownOption] =
@@ -27,12 +29,12 @@ pub(crate) struct Settings {
 /// the report the settings must not be used.
 pub(crate) fn parse(sections: &[Section]) -> (Settings, Report) {
     let mut report = Report::default();
-    let of_general = section(sections, "general");
+    let of_general = Section::only(sections, CONFIG_FILE, "general", &mut report);
     let mut options = of_general.reader(GENERAL, &mut report);
     let modules_enabled = options.yes_no("enabled");
     options.finish();
 
-    let ours = section(sections, "stasis_app");
+    let ours = Section::only(sections, CONFIG_FILE, "stasis_app", &mut report);
     let mut options = ours.reader(STASIS_APP, &mut report);
     let enabled = options.yes_no("enabled") && modules_enabled;
     let prefix = options.text("app_prefix");
@@ -67,16 +69,6 @@ fn refusal(prefix: &str) -> Option<String> {
     segments
         .any(|segment| matches!(segment, "" | "." | ".."))
         .then(|| "must not have an empty part, '.' or '..' between slashes".to_owned())
-}
-
-/// The section of that name, made up with nothing in it where the file has none.
-fn section(sections: &[Section], name: &str) -> Section {
-    let found = sections.iter().rev().find(|section| section.name.eq_ignore_ascii_case(name));
-    found.cloned().unwrap_or_else(|| Section {
-        name: name.to_owned(),
-        file: crate::CONFIG_FILE.to_owned(),
-        entries: Vec::new(),
-    })
 }
 
 #[cfg(test)]

@@ -14,6 +14,9 @@ pub(crate) use connection::ConnectionSettings;
 use options::OPTIONS;
 pub(crate) use publishing::{ExchangeType, PublishAmi, StasisSettings};
 
+/// The file.
+pub(crate) const FILE: &str = "amqp.conf";
+
 /// All of `amqp.conf`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Settings {
@@ -26,7 +29,6 @@ pub(crate) struct Settings {
 }
 
 enum Kind {
-    General,
     Connection,
     Stasis,
 }
@@ -35,16 +37,15 @@ enum Kind {
 /// report has every fault of the file, not only the first.
 pub(crate) fn parse(sections: &[Section], read_file: ReadFile<'_>) -> (Settings, Report) {
     let mut report = Report::default();
-    let mut settings = Settings { enabled: true, connections: Vec::new(), stasis: None };
+    let general = Section::only(sections, FILE, "general", &mut report);
+    let mut options = general.reader(options::GENERAL, &mut report);
+    let enabled = options.yes_no("enabled");
+    options.finish();
+    let mut settings = Settings { enabled, connections: Vec::new(), stasis: None };
     let mut publishing: Option<&Section> = None;
-    for section in sections {
+    for section in sections.iter().filter(|one| !one.name.eq_ignore_ascii_case("general")) {
         match kind(section, &mut report) {
             None => {}
-            Some(Kind::General) => {
-                let mut options = section.reader(options::GENERAL, &mut report);
-                settings.enabled = options.yes_no("enabled");
-                options.finish();
-            }
             Some(Kind::Connection) => {
                 let name = &section.name;
                 if settings.connections.iter().any(|known| known.name == *name) {
@@ -76,9 +77,6 @@ pub(crate) fn parse(sections: &[Section], read_file: ReadFile<'_>) -> (Settings,
 /// What a section is; None, with a warning, if nothing that is known.
 fn kind(section: &Section, report: &mut Report) -> Option<Kind> {
     let name = &section.name;
-    if name.eq_ignore_ascii_case("general") {
-        return Some(Kind::General);
-    }
     let kinds = OPTIONS.iter().map(|(kind, _)| *kind);
     let Some(entry) = section.entry("type") else {
         let hint = match value::nearest(name, kinds) {

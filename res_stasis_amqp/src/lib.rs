@@ -67,8 +67,6 @@ use times::{Summary, micros};
 
 asterisk::module!(StasisAmqp);
 
-const CONFIG_FILE: &str = "amqp.conf";
-
 /// What a stop may take to deliver what is left.
 const DRAIN: Duration = Duration::from_secs(3);
 
@@ -303,7 +301,7 @@ const NOTHING: Limits = Limits { events: 1, bytes: 1, overflow: Overflow::DropNe
 
 /// Reads and checks the file; what is wrong with it is logged.
 fn read_configuration() -> Result<Settings, String> {
-    let sections = asterisk::config::load(CONFIG_FILE)?;
+    let sections = asterisk::config::load(config::FILE)?;
     let (settings, report) = config::parse(&sections, &|path| std::fs::read_to_string(path));
     for warning in &report.warnings {
         asterisk::warning!("{warning}");
@@ -313,8 +311,8 @@ fn read_configuration() -> Result<Settings, String> {
     }
     match report.errors.len() {
         0 => Ok(settings),
-        1 => Err(format!("an error in {CONFIG_FILE}, see above")),
-        count => Err(format!("{count} errors in {CONFIG_FILE}, see above")),
+        1 => Err(format!("an error in {}, see above", config::FILE)),
+        count => Err(format!("{count} errors in {}, see above", config::FILE)),
     }
 }
 

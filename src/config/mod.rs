@@ -106,6 +106,22 @@ fn message(section: &Section, line: u32, text: &dyn fmt::Display) -> String {
 }
 
 impl Section {
+    /// The section of `file` that is called `name`, in any case as in all of Asterisk's files;
+    /// without entries where there is none. If there is another, that is an error: which of the two
+    /// counts nobody could tell.
+    pub fn only(sections: &[Self], file: &str, name: &str, report: &mut Report) -> Self {
+        let mut found = sections.iter().filter(|section| section.name.eq_ignore_ascii_case(name));
+        let first = found.next().cloned().unwrap_or_else(|| Self {
+            name: name.to_owned(),
+            file: file.to_owned(),
+            entries: Vec::new(),
+        });
+        if found.next().is_some() {
+            report.error(&first, 0, "the section is there twice");
+        }
+        first
+    }
+
     /// The entry that counts for `name`, in any case as in all of Asterisk's files: the last, so that
     /// a section overrides the template it is made from.
     pub fn entry(&self, name: &str) -> Option<&Entry> {
@@ -120,5 +136,32 @@ impl Section {
         report: &'a mut Report,
     ) -> Reader<'a> {
         Reader::new(self, table, report)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Report, Section};
+
+    fn section(name: &str) -> Section {
+        Section { name: name.to_owned(), file: "a.conf".to_owned(), entries: Vec::new() }
+    }
+
+    #[test]
+    fn a_section_is_found_in_any_case_and_made_up_where_there_is_none() {
+        let mut report = Report::default();
+        let sections = [section("other"), section("Wanted")];
+        assert_eq!(Section::only(&sections, "a.conf", "wanted", &mut report), section("Wanted"));
+        assert_eq!(Section::only(&sections, "a.conf", "third", &mut report), section("third"));
+        assert_eq!(report, Report::default());
+    }
+
+    #[test]
+    fn a_section_that_is_there_twice_is_one_error() {
+        let mut report = Report::default();
+        let sections = [section("wanted"), section("other"), section("WANTED"), section("wanted")];
+        Section::only(&sections, "a.conf", "wanted", &mut report);
+        assert_eq!(report.errors, ["a.conf: [wanted]: the section is there twice"]);
+        assert_eq!(report.warnings, [""; 0]);
     }
 }

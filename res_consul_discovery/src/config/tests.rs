@@ -49,6 +49,14 @@ fn error(option: &str) -> String {
 }
 
 #[test]
+fn a_section_that_is_there_twice_is_refused() {
+    for (name, option) in [("discovery", "discovery_port = 1"), ("general", "enabled = no")] {
+        let (_, report) = read(&format!("[{name}]\n{option}\n[consul]\n[{name}]"));
+        assert_eq!(report.errors, [format!("consul.conf: [{name}]: the section is there twice")]);
+    }
+}
+
+#[test]
 fn without_a_file_the_defaults_apply() {
     let (settings, report) = parse(&[]);
     assert_eq!(report, Report::default());

@@ -34,6 +34,15 @@ fn either_section_turns_the_module_off() {
 }
 
 #[test]
+fn a_section_that_is_there_twice_is_refused() {
+    for name in ["general", "stasis_app"] {
+        let sections = [section(name, &[("enabled", "no")]), section(name, &[])];
+        let (_, report) = parse(&sections);
+        assert_eq!(report.errors, [format!("consul.conf: [{name}]: the section is there twice")]);
+    }
+}
+
+#[test]
 fn sections_of_other_modules_are_theirs() {
     let (_, report) = parse(&[section("consul", &[("token", "x")]), section("nonsense", &[])]);
     assert_eq!(report, Report::default());

@@ -259,6 +259,10 @@ fn publishing_needs_one_connection_that_exists() {
         error(&format!("{GOOD}[bunny]\ntype = connection\nurl = amqp://h")),
         "amqp.conf: [bunny]: a connection of this name is defined above already"
     );
+    assert_eq!(
+        error(&format!("[general]\nenabled = no\n{GOOD}[General]\nenabled = yes")),
+        "amqp.conf: [general]: the section is there twice"
+    );
 }
 
 #[test]
