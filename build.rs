@@ -140,6 +140,7 @@ const VARS: &[&str] = &[
     "__LOG_.*",
     "AST_CONSUL_.*",
     "AST_STASIS_AMQP_.*",
+    "ast_config_AST_CONFIG_DIR",
     "ast_eid_default",
     "AST_MAX_CMD_LEN",
     "EVENT_FLAG_REPORTING",

@@ -24,6 +24,7 @@
 #include "asterisk/logger.h"
 #include "asterisk/manager.h"
 #include "asterisk/module.h"
+#include "asterisk/paths.h"
 #include "asterisk/rtp_engine.h"
 #include "asterisk/stasis.h"
 #include "asterisk/stasis_app.h"

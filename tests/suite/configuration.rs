@@ -3,6 +3,8 @@
 
 //! `amqp.conf` as Asterisk reads it: what is wrong is said exactly, and never costs what runs.
 
+use std::os::unix::fs::symlink;
+
 use rig::{Asterisk, Broker, Version, seconds};
 use serde_json::json;
 
@@ -251,6 +253,24 @@ fn a_file_that_is_missing_or_broken_declines_the_module(version: Version) {
     decline("there is no such file");
     asterisk.write_conf("amqp.conf", "");
     load(&asterisk);
+
+    unreadable(&asterisk, "amqp.conf");
+    let reason = format!(
+        "amqp.conf: {} cannot be opened: Too many levels of symbolic links (os error 40)",
+        file.display()
+    );
+    let answer = asterisk.cli("module reload res_stasis_amqp.so");
+    assert!(answer.contains("reported a reload failure"), "{answer}");
+    asterisk.wait_log(&format!("not reloaded, the configuration before stays: {reason}"));
+    unload(&asterisk);
+    decline(reason.strip_prefix("amqp.conf: ").expect("the file"));
+}
+
+/// Has a file of the configuration be there but not to be opened, which no mode of it does to root.
+pub(crate) fn unreadable(asterisk: &Asterisk, name: &str) {
+    let file = asterisk.folder().join("etc").join(name);
+    std::fs::remove_file(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    symlink(name, &file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
 }
 
 fn templates_includes_and_comments_are_as_everywhere_in_asterisk(version: Version) {

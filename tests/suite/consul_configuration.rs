@@ -6,8 +6,10 @@
 
 use rig::{Asterisk, Consul, Version, seconds};
 
+use crate::configuration::unreadable;
 use crate::fleet::{
-    CONSUL, ConsulConf, Fleet, lines_with, load, node, unload, wait_consul, wait_status,
+    AMQP, APPS, CONSUL, ConsulConf, DISCOVERY, Fleet, lines_with, load, node, unload, wait_consul,
+    wait_status,
 };
 
 on_each_version!(
@@ -171,6 +173,28 @@ fn without_a_file_the_defaults_apply_and_a_broken_one_declines(version: Version)
     let answer = asterisk.cli("module load res_consul.so");
     assert!(answer.contains("Unable to load module res_consul.so"), "{answer}");
     asterisk.wait_log("not loaded: consul.conf: it cannot be parsed, see the lines above");
+
+    // One that is there is not one that is missing: what it says is not what applies without.
+    asterisk.write_conf("consul.conf", &ConsulConf::new(1).text());
+    for module in [AMQP, CONSUL] {
+        load(&asterisk, module);
+    }
+    unreadable(&asterisk, "consul.conf");
+    let reason = format!(
+        "consul.conf: {} cannot be opened: Too many levels of symbolic links (os error 40)",
+        file.display()
+    );
+    for module in [DISCOVERY, APPS] {
+        let mark = asterisk.log_mark();
+        let answer = asterisk.cli(&format!("module load {module}.so"));
+        assert!(answer.contains(&format!("Unable to load module {module}.so")), "{answer}");
+        asterisk.wait_log_after(mark, &format!("not loaded: {reason}"));
+    }
+    let answer = asterisk.cli("module reload res_consul.so");
+    assert!(answer.contains("reported a reload failure"), "{answer}");
+    asterisk.wait_log(&format!("not reloaded, the configuration before stays: {reason}"));
+    let shown = asterisk.cli("consul show status");
+    assert!(shown.contains("http://127.0.0.1:1\n"), "{shown}");
     asterisk.assert_alive();
 }
 
@@ -184,7 +208,7 @@ fn what_is_off_asks_nothing(version: Version) {
         &fleet.conf().text()["[general]\nenabled = yes\n".len()..]
     );
     asterisk.write_conf("consul.conf", &off);
-    for module in [crate::fleet::APPS, crate::fleet::DISCOVERY, CONSUL] {
+    for module in [APPS, DISCOVERY, CONSUL] {
         crate::fleet::reload(asterisk, module);
     }
     wait_consul(asterisk, "disabled");
@@ -195,7 +219,7 @@ fn what_is_off_asks_nothing(version: Version) {
 
     asterisk.write_conf("consul.conf", &fleet.conf().text());
     let asked_until_now = crate::fleet::consul_counter(asterisk, "requests");
-    for module in [CONSUL, crate::fleet::DISCOVERY, crate::fleet::APPS] {
+    for module in [CONSUL, DISCOVERY, APPS] {
         crate::fleet::reload(asterisk, module);
     }
     assert_eq!(asked_until_now, asked, "requests while it was off");
