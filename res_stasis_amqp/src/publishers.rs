@@ -255,4 +255,11 @@ impl Observer for Log {
             _ => asterisk::debug!(1, "connection '{connection}': {state}"),
         }
     }
+
+    fn refused(&self, connection: &str, routing_key: &str, reason: &str) {
+        asterisk::warning!(
+            "connection '{connection}': the broker refuses an event with the routing key \
+             '{routing_key}' ({reason}); such events are dropped and counted as dropped_refused"
+        );
+    }
 }

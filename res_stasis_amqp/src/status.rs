@@ -5,7 +5,10 @@
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
+
+/// The least time between two lines about events that are refused.
+const REFUSAL_LINES: Duration = Duration::from_secs(60);
 
 /// Where a connection stands. Two states are equal if an operator would read the same of them, so
 /// that a failure which repeats is one state, and one line in the log.
@@ -190,12 +193,15 @@ pub(crate) struct ConnectionStatus(Mutex<Inner>);
 struct Inner {
     report: ConnectionReport,
     was_connected: bool,
+    /// When it was last told of an event that was refused.
+    refusal_told: Option<Instant>,
 }
 
 impl Default for ConnectionStatus {
     fn default() -> Self {
         Self(Mutex::new(Inner {
             was_connected: false,
+            refusal_told: None,
             report: ConnectionReport {
                 state: ConnectionState::Idle,
                 since: SystemTime::now(),
@@ -251,6 +257,18 @@ impl ConnectionStatus {
         self.inner().report.last_error = Some((text.to_owned(), SystemTime::now()));
     }
 
+    /// Notes that the broker refused an event. True if that is to be told of: there may be many, and
+    /// a line a minute is enough.
+    pub(crate) fn refused(&self, routing_key: &str, reason: &str, now: Instant) -> bool {
+        self.note_error(&format!("event '{routing_key}' refused: {reason}"));
+        let told = &mut self.inner().refusal_told;
+        let is_due = told.is_none_or(|told| now - told >= REFUSAL_LINES);
+        if is_due {
+            *told = Some(now);
+        }
+        is_due
+    }
+
     /// All that is known.
     pub(crate) fn report(&self) -> ConnectionReport {
         self.inner().report.clone()
@@ -265,7 +283,6 @@ impl ConnectionStatus {
 mod tests {
     use super::*;
     use std::collections::HashSet;
-    use std::time::Duration;
 
     fn text(text: &str) -> String {
         text.to_owned()
@@ -361,6 +378,19 @@ mod tests {
         let report = status.report();
         assert_eq!(report.state, ConnectionState::Stopped);
         assert_eq!(report.last_error.unwrap().0, "a publish was refused");
+    }
+
+    #[test]
+    fn events_that_are_refused_are_told_of_once_a_minute_and_are_the_last_error() {
+        let status = ConnectionStatus::default();
+        let now = Instant::now();
+        let after = |seconds| now + Duration::from_secs(seconds);
+        assert!(status.refused("ami.dial", "size 1", now));
+        assert!(!status.refused("ami.dial", "size 2", after(59)));
+        assert_eq!(status.report().last_error.unwrap().0, "event 'ami.dial' refused: size 2");
+        assert!(status.refused("ami.hangup", "size 3", after(60)));
+        assert!(!status.refused("ami.hangup", "size 4", after(119)));
+        assert_eq!(status.report().state, ConnectionState::Idle);
     }
 
     #[test]

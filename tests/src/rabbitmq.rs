@@ -447,6 +447,14 @@ impl Tenant<'_> {
         self.broker.api("PUT", &path, Some(&permissions)).ok();
     }
 
+    /// Sets with which routing keys the user may publish to an exchange (a regular expression).
+    #[track_caller]
+    pub fn set_topic_permission(&self, exchange: &str, write: &str) {
+        let permission = json!({"exchange": exchange, "write": write, "read": ".*"});
+        let path = format!("/topic-permissions/{}/{}", self.vhost, self.user);
+        self.broker.api("PUT", &path, Some(&permission)).ok();
+    }
+
     /// Declares an exchange, durable unless `options` say otherwise.
     #[track_caller]
     pub fn declare_exchange(&self, name: &str, kind: &str) {

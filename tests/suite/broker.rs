@@ -24,6 +24,7 @@ on_each_version!(
     the_next_url_is_taken_when_one_is_dead,
     a_connection_that_breaks_again_and_again_loses_nothing,
     what_a_full_queue_refuses_is_sent_again_and_at_last_dropped,
+    what_the_broker_closes_the_channel_for_holds_up_nothing_else,
     what_no_queue_takes_is_counted,
     a_second_connection_is_held_and_can_be_tested,
 );
@@ -293,6 +294,48 @@ fn what_a_full_queue_refuses_is_sent_again_and_at_last_dropped(version: Version)
     mark("MARK6");
     take("MARK6");
     assert_eq!(counter(&asterisk, "dropped"), 2);
+}
+
+fn what_the_broker_closes_the_channel_for_holds_up_nothing_else(version: Version) {
+    let tenant = Broker::shared().tenant();
+    keep_all(&tenant, "asterisk", "kept", "classic");
+    let conf = AmqpConf::new(&tenant.url());
+    let asterisk = node(version, &conf.text()).start();
+    tenant.set_topic_permission("asterisk", "^stasis[.]");
+    load(&asterisk);
+    wait_for_state(&asterisk, "connected");
+    count_slowly(&asterisk, 200).finish(seconds(60));
+    let last = settle(&asterisk);
+    // The last of what is refused is told of when all else has gone.
+    let refused = counter(&asterisk, "dropped_refused");
+    assert!(refused > 200, "{refused} of some 200 ami.varset");
+    let mut arrived = Arrived::default();
+    let kept = Consumer::queue(&tenant.url(), "kept");
+    let told = |arrived: &Arrived| arrived.messages().filter_map(lost_to_refusal).sum::<u64>();
+    arrived.take_until(&kept, |arrived| {
+        arrived.messages().count() as u64 + told(arrived) >= last && told(arrived) == refused
+    });
+    arrived.assert_in_order();
+    arrived.assert_counted_to(200);
+    assert!(arrived.messages().all(|message| message.routing_key.starts_with("stasis.")));
+    assert_eq!(counter(&asterisk, "dropped"), refused);
+    assert_eq!(counter(&asterisk, "reconnects"), 0);
+    wait_for_state(&asterisk, "connected");
+    let line = asterisk.wait_log("the broker refuses an event with the routing key 'ami.");
+    assert_has(&line, &["WARNING", "connection 'bunny'", "ACCESS_REFUSED", "dropped_refused"]);
+    let log = asterisk.log();
+    assert_eq!(log.matches("the broker refuses an event").count(), 1, "{log}");
+    assert_eq!(log.matches("connection 'bunny': ").count(), 2, "{log}");
+
+    tenant.set_topic_permission("asterisk", ".*");
+    set(&asterisk, "MARK");
+    kept.next_where("ami.varset", seconds(10), |message| message.routing_key == "ami.varset");
+}
+
+/// How many events an EventsLost says were refused.
+fn lost_to_refusal(message: &rig::Message) -> Option<u64> {
+    let data = message.json()["data"].take();
+    (data["reason"] == "refused").then(|| data["count"].as_u64()).flatten()
 }
 
 fn what_no_queue_takes_is_counted(version: Version) {

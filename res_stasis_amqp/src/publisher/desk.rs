@@ -130,6 +130,11 @@ impl<'a> Desk<'a> {
         self.host.shared.fail(state, next_attempt);
     }
 
+    /// Tells of an event, with this routing key, that the server refused.
+    pub(super) fn refused(&self, key: &str, trouble: &Trouble) {
+        self.host.shared.refused(key, &trouble.reason);
+    }
+
     /// Keeps what went wrong as the last error, without a change of state.
     pub(super) fn note(&self, trouble: &Trouble) {
         self.host.shared.status.note_error(&trouble.reason);

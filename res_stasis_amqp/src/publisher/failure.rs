@@ -136,6 +136,24 @@ fn is_of_tls(error: &std::io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
+/// Whether the server closed a channel for one message on it, and not for the exchange that all go
+/// to. `keys` are the routing keys of those it may be.
+pub(super) fn is_of_message<'k>(error: &Error, mut keys: impl Iterator<Item = &'k str>) -> bool {
+    let ErrorKind::ProtocolError(amqp) = error.kind() else { return false };
+    match amqp.kind() {
+        // Above all, too large. Of an exchange there is nothing to say so of when it is published to.
+        AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED | AMQPSoftError::CONTENTTOOLARGE) => {
+            true
+        }
+        // RabbitMQ names the key where it is that which the user may not use (topic permissions).
+        AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => {
+            let text = amqp.get_message().as_str();
+            keys.any(|key| text.contains(&format!("topic '{key}'")))
+        }
+        _ => false,
+    }
+}
+
 /// Whether an error only says that something else went wrong before.
 pub(super) fn is_echo(error: &Error) -> bool {
     matches!(
@@ -152,7 +170,11 @@ mod tests {
     use lapin::protocol::AMQPError;
 
     fn amqp(code: u16) -> Error {
-        ErrorKind::ProtocolError(AMQPError::from_id(code, "TEXT".into()).unwrap()).into()
+        saying(code, "TEXT")
+    }
+
+    fn saying(code: u16, text: &str) -> Error {
+        ErrorKind::ProtocolError(AMQPError::from_id(code, text.into()).unwrap()).into()
     }
 
     #[test]
@@ -174,6 +196,26 @@ mod tests {
         assert_eq!(of(404), Kind::ExchangeMissing);
         assert_eq!(of(403), Kind::ExchangeRefused);
         assert_eq!(of(406), Kind::ExchangeRefused);
+    }
+
+    #[test]
+    fn what_is_said_of_a_message_is_told_from_what_is_said_of_its_exchange() {
+        let of = |code, text: &str| {
+            is_of_message(&saying(code, text), ["ami.varset", "a.b"].into_iter())
+        };
+        assert!(of(
+            406,
+            "PRECONDITION_FAILED - message size 70 is larger than configured max size 9"
+        ));
+        assert!(of(311, "CONTENT_TOO_LARGE"));
+        let refused =
+            |what| format!("ACCESS_REFUSED - write access to {what} in vhost 'v' refused");
+        assert!(of(403, &refused("topic 'a.b' in exchange 'asterisk'")));
+        assert!(!of(403, &refused("topic 'a' in exchange 'asterisk'")));
+        assert!(!of(403, &refused("exchange 'ami.varset'")));
+        assert!(!of(404, "NOT_FOUND - no exchange 'asterisk' in vhost 'v'"));
+        let io = Error::from(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
+        assert!(!is_of_message(&io, std::iter::empty()));
     }
 
     #[test]

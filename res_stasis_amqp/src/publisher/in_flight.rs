@@ -51,6 +51,12 @@ pub(super) struct Parcel {
     pub(super) again: bool,
 }
 
+/// Which event the broker closed the channel for.
+pub(super) enum Refused {
+    This(Arc<Event>),
+    OneUpTo(Place),
+}
+
 pub(super) struct InFlight {
     outbox: Arc<Outbox>,
     worker: u64,
@@ -59,13 +65,21 @@ pub(super) struct InFlight {
     fresh: Vec<Arc<Event>>,
     sent: BTreeMap<Place, Sent>,
     sent_bytes: usize,
+    /// The server closed the last channel for one of the events up to here, which therefore go one
+    /// by one.
+    doubt: Option<Place>,
     /// When what was sent, oldest first; an entry may be out of date.
     order: VecDeque<(Instant, Place)>,
     resting: BTreeMap<(Instant, Place), (Arc<Event>, u32)>,
 }
 
 impl InFlight {
-    pub(super) fn new(outbox: Arc<Outbox>, worker: u64, high_water: Arc<AtomicU64>) -> Self {
+    pub(super) fn new(
+        outbox: Arc<Outbox>,
+        worker: u64,
+        high_water: Arc<AtomicU64>,
+        doubt: Option<Place>,
+    ) -> Self {
         Self {
             outbox,
             worker,
@@ -73,13 +87,15 @@ impl InFlight {
             fresh: Vec::with_capacity(BATCH),
             sent: BTreeMap::new(),
             sent_bytes: 0,
+            doubt,
             order: VecDeque::new(),
             resting: BTreeMap::new(),
         }
     }
 
     fn has_room(&self) -> bool {
-        self.sent.len() < WINDOW_EVENTS && self.sent_bytes < WINDOW_BYTES
+        let events = if self.doubt.is_some() { 1 } else { WINDOW_EVENTS };
+        self.sent.len() < events && self.sent_bytes < WINDOW_BYTES
     }
 
     /// Whether an event that arrives now could be taken. If not, there is no use in being woken.
@@ -107,6 +123,7 @@ impl InFlight {
                 return None;
             }
             let event = self.fresh.pop()?;
+            self.doubt = self.doubt.filter(|last| event.place() <= *last);
             if event.body.len() <= MOST_BODY_BYTES {
                 return Some(self.send(event, 1, now));
             }
@@ -159,6 +176,24 @@ impl InFlight {
         }
         let rest = FIRST_REST.saturating_mul(1 << (sent.attempt - 1));
         self.resting.insert((now + rest, place), (sent.event, sent.attempt));
+    }
+
+    /// The routing keys of what the broker may have something against.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.sent.values().map(|sent| &*sent.event.key)
+    }
+
+    /// The broker closed the channel for one of the events that are out. A single one is given up,
+    /// since it would close every channel; of several the last is told, up to which the next channel
+    /// must find it.
+    pub(super) fn refused(&mut self) -> Option<Refused> {
+        let last = *self.sent.last_key_value()?.0;
+        if self.sent.len() > 1 {
+            return Some(Refused::OneUpTo(last));
+        }
+        let Sent { event, .. } = self.unsent(last)?;
+        self.outbox.discard(self.worker, &event, Reason::Refused);
+        Some(Refused::This(event))
     }
 
     /// Since when the broker owes the oldest confirm.
@@ -238,7 +273,11 @@ mod tests {
         }
 
         fn in_flight(&self) -> InFlight {
-            InFlight::new(self.outbox.clone(), WORKER, self.high_water.clone())
+            self.in_doubt(None)
+        }
+
+        fn in_doubt(&self, doubt: Option<Place>) -> InFlight {
+            InFlight::new(self.outbox.clone(), WORKER, self.high_water.clone(), doubt)
         }
 
         fn sequences(&self, in_flight: &mut InFlight) -> Vec<u64> {
@@ -317,6 +356,44 @@ mod tests {
         }
         assert_eq!(bench.dropped(), 1);
         assert_eq!(bench.counters.dropped_refused.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn what_the_server_closes_the_channel_for_is_found_by_sending_one_by_one() {
+        let bench = Bench::new();
+        bench.push(10, 10);
+        let mut in_flight = bench.in_flight();
+        assert_eq!(bench.sequences(&mut in_flight).len(), 10);
+        in_flight.settle([at(1), at(3)]);
+        let Some(Refused::OneUpTo(last)) = in_flight.refused() else { panic!("one of eight") };
+        assert_eq!((last, bench.dropped()), (at(10), 0));
+        drop(in_flight);
+
+        bench.push(10, 10);
+        let mut in_flight = bench.in_doubt(Some(last));
+        assert_eq!(bench.sequences(&mut in_flight), [2]);
+        assert!(!in_flight.would_lease());
+        in_flight.settle([at(2)]);
+        assert_eq!(bench.sequences(&mut in_flight), [4]);
+        let Some(Refused::This(event)) = in_flight.refused() else { panic!("the only one") };
+        assert_eq!((event.sequence, bench.dropped()), (4, 1));
+        assert_eq!(bench.counters.dropped_refused.load(Ordering::Relaxed), 1);
+        assert!(in_flight.refused().is_none());
+        drop(in_flight);
+        // The last tells of the loss.
+        assert_eq!(bench.sequences(&mut bench.in_flight()), (5..=21).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_came_after_those_in_doubt_goes_together_again() {
+        let bench = Bench::new();
+        bench.push(10, 10);
+        let mut in_flight = bench.in_doubt(Some(at(2)));
+        for sequence in 1..=2 {
+            assert_eq!(bench.sequences(&mut in_flight), [sequence]);
+            in_flight.settle([at(sequence)]);
+        }
+        assert_eq!(bench.sequences(&mut in_flight), (3..=10).collect::<Vec<_>>());
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub(super) struct Link {
     pub(super) server: Option<String>,
     /// The server's reason, while it takes no messages.
     pub(super) blocked: Option<String>,
+    /// Channels that the server closed.
+    pub(super) closed_channels: u16,
     /// Work beside publishing; it ends with the connection.
     pub(super) errands: JoinSet<()>,
     pub(super) events: Pin<Box<dyn Stream<Item = Event> + Send>>,
@@ -143,6 +145,13 @@ impl Link {
                 }
             }
         }
+    }
+
+    /// Whether it has few channels left. lapin counts them up to the highest number and then begins
+    /// anew, but one of which the server closed the first fails at once, for ever.
+    pub(super) fn is_worn(&self) -> bool {
+        // Tests take numbers too.
+        self.closed_channels > self.connection.configuration().channel_max() / 2
     }
 
     /// What ended the connection, if it was not only a channel that `error` came from.

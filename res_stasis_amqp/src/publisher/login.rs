@@ -28,8 +28,9 @@ use crate::endpoint::Endpoint;
 /// lapin's buffers are 64 times this, so no peer and no typing error may choose it freely.
 const FRAME_BYTES: std::ops::RangeInclusive<u32> = 8192..=1024 * 1024;
 
-/// Publishing, declaring and sending tests need a handful.
-const MOST_CHANNELS: u16 = 64;
+/// Publishing, declaring and sending tests need a handful at one time, but each that the server
+/// closes costs a number for good ([`Link::is_worn`]). RabbitMQ allows that many by default.
+const MOST_CHANNELS: u16 = 2047;
 
 /// Shuts the socket down when a handshake is given up, which ends lapin's thread: nothing else
 /// reaches it, the unfinished connection being inside lapin.
@@ -81,6 +82,7 @@ impl Link {
             server: server.get().cloned(),
             connection: Arc::new(connection),
             blocked: None,
+            closed_channels: 0,
             errands: JoinSet::new(),
             socket,
             gate,

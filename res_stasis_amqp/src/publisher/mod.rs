@@ -99,6 +99,9 @@ impl PublishSettings {
 pub(crate) trait Observer: Send + Sync {
     /// `connection` is the section's name.
     fn state(&self, connection: &str, state: &ConnectionState);
+
+    /// The same of an event that the broker closed the channel for: once a minute at most.
+    fn refused(&self, connection: &str, routing_key: &str, reason: &str);
 }
 
 /// How a worker has ended.
@@ -136,6 +139,12 @@ impl Shared {
         self.status.retry_at(next_attempt);
         if is_new {
             self.observer.state(&self.name, &state);
+        }
+    }
+
+    fn refused(&self, key: &str, reason: &str) {
+        if self.status.refused(key, reason, Instant::now()) {
+            self.observer.refused(&self.name, key, reason);
         }
     }
 

@@ -15,7 +15,7 @@ use super::desk::{Desk, Wish};
 use super::failure::Trouble;
 use super::link::{Change, Link};
 use super::pace::End;
-use super::session::{self, Next};
+use super::session::{self, Next, Past};
 use super::{PublishSettings, exchange};
 
 /// A channel that lived this long was good: the next failure is a new one.
@@ -23,6 +23,7 @@ const GOOD: Duration = Duration::from_secs(1);
 
 /// Why a connection is not served any more.
 pub(super) enum Leave {
+    /// The host wants something else, or the same on a new one.
     Orders,
     Lost(Trouble),
 }
@@ -30,7 +31,8 @@ pub(super) enum Leave {
 /// Keeps a channel open and publishes on it, for as long as the connection is up and wanted.
 pub(super) async fn attend(desk: &Desk<'_>, link: &mut Link) -> Leave {
     let mut backoff = Backoff::new(Exponential::CONNECT);
-    loop {
+    let mut past = Past::default();
+    while !link.is_worn() {
         let Some(publish) = desk.publishes().filter(|_| !desk.is_replaced()) else {
             if desk.is_replaced() || desk.is_stopping() {
                 return Leave::Orders;
@@ -53,22 +55,25 @@ pub(super) async fn attend(desk: &Desk<'_>, link: &mut Link) -> Leave {
         let next = match desk.while_wanted(open(link, &publish)).await {
             None => return Leave::Orders,
             Some(Err(trouble)) => Next::Lost(trouble),
-            Some(Ok(Err(trouble))) => Next::Closed(trouble),
-            Some(Ok(Ok(channel))) => {
-                desk.show_up(link);
-                session::run(desk, link, &channel, &publish).await
-            }
+            Some(Ok(Err(trouble))) => Next::Closed { trouble, heard: false },
+            Some(Ok(Ok(channel))) => session::run(desk, link, &channel, &publish, &mut past).await,
         };
-        let trouble = match next {
+        if matches!(next, Next::Refused(_) | Next::Closed { .. }) {
+            link.closed_channels += 1;
+        }
+        let (trouble, heard) = match next {
             Next::Lost(trouble) => return Leave::Lost(trouble),
-            Next::Orders(_) | Next::Closed(_) if desk.is_stopping() => return Leave::Orders,
+            // Each time the event is given up, or there are fewer that it may be.
+            Next::Refused(_) => continue,
+            Next::Orders(_) | Next::Closed { .. } if desk.is_stopping() => return Leave::Orders,
             Next::Orders(End::Done) => continue,
             // lapin sends a channel's close before what is queued on that channel, and the server
             // ends the connection for what comes after a close.
             Next::Orders(End::Cut) => return Leave::Orders,
-            Next::Closed(trouble) => trouble,
+            Next::Closed { trouble, heard } => (trouble, heard),
         };
-        if since.elapsed() >= GOOD {
+        past.failed = !heard;
+        if heard && since.elapsed() >= GOOD {
             // It worked, so the likely cure is to do again what was done. If that fails, then the
             // state says so.
             desk.note(&trouble);
@@ -81,6 +86,7 @@ pub(super) async fn attend(desk: &Desk<'_>, link: &mut Link) -> Leave {
             return leave;
         }
     }
+    Leave::Orders
 }
 
 /// A channel that is ready to publish on, or what the server says against the exchange.

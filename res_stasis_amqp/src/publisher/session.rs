@@ -18,9 +18,9 @@ use tokio::time::{MissedTickBehavior, timeout};
 
 use super::PublishSettings;
 use super::desk::{Desk, Wish};
-use super::failure::Trouble;
+use super::failure::{Trouble, is_echo, is_of_message};
 use super::gate::Company;
-use super::in_flight::{InFlight, Parcel};
+use super::in_flight::{InFlight, Parcel, Refused};
 use super::link::{Change, Link};
 use super::message::{properties, short};
 use super::pace::{End, Pace, Rest};
@@ -50,7 +50,22 @@ pub(super) enum Next {
     /// The host wants something else.
     Orders(End),
     Lost(Trouble),
-    Closed(Trouble),
+    /// The server closed the channel for one event, which is dropped, or the next channel finds it.
+    Refused(Trouble),
+    Closed {
+        trouble: Trouble,
+        /// It had its say on an event before.
+        heard: bool,
+    },
+}
+
+/// What one channel leaves to the next.
+#[derive(Default)]
+pub(super) struct Past {
+    /// The server closed it for one of the events up to here.
+    doubt: Option<Place>,
+    /// The server closed it before it took anything, so that the next is no success by being open.
+    pub(super) failed: bool,
 }
 
 struct Outcome {
@@ -79,7 +94,7 @@ async fn publish_one(
 struct Session<'a> {
     publish: &'a PublishSettings,
     in_flight: InFlight,
-    /// The first error that a publish came back with.
+    /// The first error that a publish came back with, and that says why.
     error: Option<Error>,
     /// When the broker last had its say on an event.
     heard: Option<Instant>,
@@ -90,11 +105,16 @@ pub(super) async fn run(
     link: &mut Link,
     channel: &Channel,
     publish: &PublishSettings,
+    past: &mut Past,
 ) -> Next {
+    if !past.failed {
+        desk.show_up(link);
+    }
     let exchange = short(&publish.exchange);
     let options = BasicPublishOptions { mandatory: publish.mandatory, ..Default::default() };
     let limit = confirm_limit(desk.heartbeat());
-    let in_flight = InFlight::new(publish.outbox.clone(), desk.worker(), desk.high_water());
+    let in_flight =
+        InFlight::new(publish.outbox.clone(), desk.worker(), desk.high_water(), past.doubt.take());
     let mut session = Session { publish, in_flight, error: None, heard: None };
     let mut under_way = UnderWay::new();
     let mut done = Vec::new();
@@ -126,6 +146,10 @@ pub(super) async fn run(
             false => under_way.take_oldest(&mut done),
         }
         session.take(&mut done, now);
+        if past.failed && (session.heard.is_some() || session.is_idle()) {
+            past.failed = false;
+            desk.show_up(link);
+        }
         let leases = pace.leases();
         let mut sent = 0;
         let mut batch = None;
@@ -146,10 +170,22 @@ pub(super) async fn run(
             sent += 1;
         }
         drop(batch);
+        if session.error.is_some() {
+            // What came too late for the channel only says so; what was out before knows the reason.
+            under_way.sweep(&mut done);
+            session.take(&mut done, now);
+        }
         if let Some(error) = session.error.take() {
             break match link.cause(&error).await {
                 Some(trouble) => Next::Lost(trouble),
-                None => Next::Closed(Trouble::of_channel(&error)),
+                // Without confirms the event is forgotten by then, and need not be found.
+                None if publish.confirms && is_of_message(&error, session.in_flight.keys()) => {
+                    Next::Refused(Trouble::of_channel(&error))
+                }
+                None => Next::Closed {
+                    trouble: Trouble::of_channel(&error),
+                    heard: session.heard.is_some(),
+                },
             };
         }
         if pace != Pace::Flow
@@ -192,6 +228,8 @@ pub(super) async fn run(
             () = desk.rung() => rung = true,
             change = link.change() => match change {
                 Change::Lost(trouble) => break Next::Lost(trouble),
+                // It may be of the channel before, and what is out is told the reason by itself.
+                Change::ChannelClosed(_) if session.in_flight.unconfirmed() > 0 => ticked = true,
                 Change::ChannelClosed(error) if !channel.status().connected() => {
                     session.error = Some(error);
                 }
@@ -226,6 +264,13 @@ pub(super) async fn run(
     // What has been confirmed meanwhile need not be sent again.
     under_way.sweep(&mut done);
     session.take(&mut done, Instant::now());
+    if let Next::Refused(trouble) = &next {
+        match session.in_flight.refused() {
+            Some(Refused::This(event)) => desk.refused(&event.key, trouble),
+            Some(Refused::OneUpTo(last)) => past.doubt = Some(last),
+            None => {}
+        }
+    }
     next
 }
 
@@ -263,7 +308,9 @@ impl Session<'_> {
                 }
                 // Without confirms, an event is done with when it is on the socket.
                 Ok(Confirmation::NotRequested) => settled.push(place),
-                Err(error) => self.error = self.error.take().or(Some(error)),
+                Err(error) => {
+                    self.error = Some(self.error.take().filter(|e| !is_echo(e)).unwrap_or(error));
+                }
             }
         }
         self.in_flight.settle(settled);
@@ -294,6 +341,11 @@ impl Session<'_> {
         };
         let heard = self.heard.map_or(at, |heard| heard.max(at));
         now - heard >= limit || now - at >= LONGEST_CONFIRM.max(limit)
+    }
+
+    /// Whether there is nothing to hear the server on.
+    fn is_idle(&self) -> bool {
+        self.in_flight.is_empty() && self.publish.outbox.depth().nothing_waits()
     }
 
     fn rest(&self, blocked: bool) -> Rest {
