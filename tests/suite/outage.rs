@@ -182,7 +182,28 @@ fn a_broker_without_memory_is_waited_for_and_does_not_hold_up_an_unload(version:
     assert_eq!(counter(&asterisk, "reconnects"), 0);
     assert_eq!(counter(&asterisk, "republished"), 0);
 
+    // Another connection need not wait for it.
     broker.memory_alarm(true);
+    let channel = count_slowly(&asterisk, 2000);
+    wait_for_state(&asterisk, "blocked");
+    let other = Broker::shared().tenant();
+    keep_all(&other, "asterisk", "kept", "classic");
+    let here = AmqpConf::new(&tenant.url())
+        .more(&format!("[second]\ntype = connection\nurl = {}\n", other.url()));
+    let reload = |conf: &AmqpConf| {
+        asterisk.write_conf("amqp.conf", &conf.text());
+        let answer = asterisk.cli("module reload res_stasis_amqp.so");
+        assert!(answer.contains("reloaded successfully"), "{answer}");
+    };
+    reload(&here.clone().stasis("connection", "second"));
+    channel.finish(seconds(30));
+    let last = settle(&asterisk);
+    let mut arrived = Arrived::default();
+    arrived.take_until(&Consumer::queue(&other.url(), "kept"), |arrived| arrived.has(last));
+    arrived.assert_in_order();
+    assert_eq!(counter(&asterisk, "dropped"), 0);
+
+    reload(&here);
     let _channel = count_slowly(&asterisk, 5000);
     wait_for_state(&asterisk, "blocked");
     hang_up(&asterisk);

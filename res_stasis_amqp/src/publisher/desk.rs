@@ -21,9 +21,9 @@ use crate::status::ConnectionState;
 /// What the host wants that is not being done.
 pub(super) enum Wish {
     Nothing,
-    /// Other settings; perhaps another connection.
+    /// Other settings; perhaps on another connection, this section's or another's.
     Change {
-        reconnect: bool,
+        elsewhere: bool,
     },
     /// The end, by this time.
     Stop(Instant),
@@ -105,7 +105,7 @@ impl<'a> Desk<'a> {
         };
         match (self.is_replaced(), same) {
             (false, true) => Wish::Nothing,
-            (reconnect, _) => Wish::Change { reconnect },
+            (replaced, _) => Wish::Change { elsewhere: replaced || self.publishes().is_none() },
         }
     }
 

@@ -18,8 +18,8 @@ pub(super) enum Pace {
     /// Nothing more; the confirms of what is out are waited for.
     Finish {
         by: Instant,
-        /// The connection itself is to be replaced.
-        reconnect: bool,
+        /// What comes is published on another connection, which has to wait for this one's events.
+        elsewhere: bool,
     },
     /// What is there, and then no more.
     Drain { by: Instant },
@@ -42,14 +42,19 @@ pub(super) enum End {
 }
 
 impl Pace {
-    pub(super) fn finish(now: Instant, reconnect: bool) -> Self {
-        Self::Finish { by: now + FINISH, reconnect }
+    /// Nothing more is to be published here. The time for what is out does not begin again when
+    /// that is said again.
+    pub(super) fn finish(self, now: Instant, elsewhere: bool) -> Self {
+        match self {
+            Self::Finish { by, .. } => Self::Finish { by, elsewhere },
+            Self::Flow | Self::Drain { .. } => Self::Finish { by: now + FINISH, elsewhere },
+        }
     }
 
     /// The server takes messages again: the time for them begins now.
     pub(super) fn unblocked(self, now: Instant) -> Self {
         match self {
-            Self::Finish { reconnect, .. } => Self::finish(now, reconnect),
+            Self::Finish { elsewhere, .. } => Self::Finish { by: now + FINISH, elsewhere },
             Self::Flow | Self::Drain { .. } => self,
         }
     }
@@ -64,8 +69,8 @@ impl Pace {
             Self::Flow => (false, false),
             // Other publishing on the same connection waits for the end of an alarm: it would not
             // get through either.
-            Self::Finish { by, reconnect } => {
-                (rest.unconfirmed == 0, if rest.blocked { reconnect } else { now >= by })
+            Self::Finish { by, elsewhere } => {
+                (rest.unconfirmed == 0, if rest.blocked { elsewhere } else { now >= by })
             }
             Self::Drain { by } => {
                 let left = rest.unconfirmed + rest.resting;
@@ -116,12 +121,13 @@ mod tests {
     #[test]
     fn new_publishing_waits_for_confirms_and_not_for_what_is_queued() {
         let now = Instant::now();
-        let finish = Pace::finish(now, false);
+        let finish = Pace::Flow.finish(now, false);
         let rest = Rest { nothing_waits: false, resting: 9, ..NOTHING };
         assert_eq!(finish.end(&rest, now), Some(End::Done));
         let owed = Rest { unconfirmed: 1, ..rest };
         assert_eq!(finish.end(&owed, now), None);
         assert_eq!(finish.end(&owed, now + FINISH), Some(End::Cut));
+        assert_eq!(finish.finish(now + FINISH, true).end(&owed, now + FINISH), Some(End::Cut));
     }
 
     #[test]
@@ -129,10 +135,11 @@ mod tests {
         let now = Instant::now();
         let late = now + FINISH * 100;
         let stuck = Rest { unconfirmed: 1, blocked: true, ..NOTHING };
-        assert_eq!(Pace::finish(now, false).end(&stuck, late), None);
-        assert_eq!(Pace::finish(now, true).end(&stuck, now), Some(End::Cut));
+        let finish = Pace::Flow.finish(now, false);
+        assert_eq!(finish.end(&stuck, late), None);
+        assert_eq!(finish.finish(late, true).end(&stuck, now), Some(End::Cut));
         let moving = Rest { blocked: false, ..stuck };
-        let again = Pace::finish(now, false).unblocked(late);
+        let again = finish.unblocked(late);
         assert_eq!(again.end(&moving, late), None);
         assert_eq!(again.end(&moving, late + FINISH), Some(End::Cut));
     }

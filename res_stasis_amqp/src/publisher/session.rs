@@ -134,10 +134,8 @@ pub(super) async fn run(
                     desk.show(ConnectionState::Stopping);
                     pace = Pace::Drain { by };
                 }
-                Wish::Change { reconnect } if pace.leases() || reconnect => {
-                    pace = Pace::finish(Instant::now(), reconnect);
-                }
-                Wish::Change { .. } | Wish::Nothing => {}
+                Wish::Change { elsewhere } => pace = pace.finish(Instant::now(), elsewhere),
+                Wish::Nothing => {}
             }
         }
         let now = Instant::now();
