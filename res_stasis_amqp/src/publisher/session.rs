@@ -96,7 +96,7 @@ struct Session<'a> {
     in_flight: InFlight,
     /// The first error that a publish came back with, and that says why.
     error: Option<Error>,
-    /// When the broker last had its say on an event.
+    /// When the broker last had its say on an event, or took one.
     heard: Option<Instant>,
 }
 
@@ -304,8 +304,12 @@ impl Session<'_> {
                     count(&counters.nacked);
                     self.in_flight.nacked(place, now);
                 }
-                // Without confirms, an event is done with when it is on the socket.
-                Ok(Confirmation::NotRequested) => settled.push(place),
+                // Without confirms, an event is done with when it is on the socket: what the server
+                // takes is all that is heard of it.
+                Ok(Confirmation::NotRequested) => {
+                    self.heard = Some(now);
+                    settled.push(place);
+                }
                 Err(error) => {
                     self.error = Some(self.error.take().filter(|e| !is_echo(e)).unwrap_or(error));
                 }
@@ -368,6 +372,42 @@ fn confirm_limit(heartbeat: u16) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ExchangeType;
+    use crate::counters::Counters;
+    use crate::identity::Identity;
+    use crate::limits::{Limits, Overflow};
+    use crate::outbox::Outbox;
+
+    #[test]
+    fn what_the_server_takes_without_confirms_shows_that_it_lives() {
+        let limits = Limits { events: 10, bytes: 1 << 20, overflow: Overflow::DropOldest };
+        let counters = Arc::new(Counters::default());
+        let outbox = Arc::new(Outbox::new("1", limits, Arc::clone(&counters), || {}));
+        (0..2).for_each(|_| outbox.push(Event::channel("Dial", "{}", 0)));
+        let publish = PublishSettings {
+            exchange: "asterisk".into(),
+            exchange_type: ExchangeType::Topic,
+            declare_exchange: true,
+            persistent: true,
+            confirms: false,
+            mandatory: false,
+            identity: Identity { eid: "e".into(), boot: "1".into() },
+            outbox: Arc::clone(&outbox),
+            counters,
+        };
+        let in_flight = InFlight::new(outbox, 1, Arc::default(), None);
+        let mut session = Session { publish: &publish, in_flight, error: None, heard: None };
+        let start = Instant::now();
+        let first = session.in_flight.next(start, true).unwrap().event.place();
+        session.in_flight.next(start, true).unwrap();
+
+        // A slow network has taken the first, and is at the second.
+        let later = start + CONFIRM_LIMIT - Duration::from_secs(1);
+        let taken = Outcome { place: first, result: Ok(Confirmation::NotRequested) };
+        session.take(&mut vec![taken], later);
+        assert!(!session.is_overdue(start + CONFIRM_LIMIT, CONFIRM_LIMIT));
+        assert!(session.is_overdue(later + CONFIRM_LIMIT, CONFIRM_LIMIT));
+    }
 
     #[test]
     fn a_confirm_is_not_missed_before_the_heartbeat_has_had_its_say() {
