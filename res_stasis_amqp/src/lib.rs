@@ -261,6 +261,10 @@ impl Module for StasisAmqp {
     }
 
     fn reload(&self) -> Result<(), String> {
+        // An unload that was refused half-way has ended what no reload begins again.
+        if self.outbox.is_closed() {
+            return Err("it is being unloaded: unload it again".to_owned());
+        }
         let settings = read_configuration()?;
         self.apply(&mut self.running(), settings)
     }

@@ -189,6 +189,11 @@ impl Outbox {
         self.with_room(|room, _| room.close());
     }
 
+    /// Whether what is pushed is dropped, for good.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.room().is_closed()
+    }
+
     /// Closes, drops all there is in memory, in flight too, and returns how many events that were
     /// which are not on disk.
     pub(crate) fn abandon(&self, reason: Reason) -> usize {

@@ -144,6 +144,10 @@ fn a_look_up_that_hangs_refuses_the_unload_until_it_ends(version: Version) {
     assert!(answer.contains("Unable to unload"), "{answer}");
     asterisk.wait_log("the threads of connection 'bunny' do not end");
     assert!(asterisk.process().maps(MODULE));
+    // What has ended by then does not begin again, so a reload must not say that it did.
+    let answer = asterisk.cli("module reload res_stasis_amqp.so");
+    assert!(!answer.contains("reloaded successfully"), "{answer}");
+    asterisk.wait_log("it is being unloaded: unload it again");
     eventually("the unload", seconds(20), || {
         let answer = asterisk.cli("module unload res_stasis_amqp.so");
         if answer.contains("Unloaded") { Ok(()) } else { Err(answer) }

@@ -228,6 +228,10 @@ impl Room {
         self.closed = true;
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     pub(super) fn abandon(&mut self, reason: Reason, after: &mut After) -> usize {
         self.closed = true;
         let held: Vec<_> = std::mem::take(&mut self.in_flight).into_values().collect();
