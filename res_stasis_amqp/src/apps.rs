@@ -40,10 +40,21 @@ pub(crate) struct Apps {
     some_lost: Arc<AtomicBool>,
 }
 
-enum Held {
+enum Held<A = App> {
     /// Being registered by another thread.
     Coming,
-    Registered(Arc<App>),
+    Registered(Arc<A>),
+}
+
+/// Takes out `name`, unless it is still coming: then it is that thread's to put in.
+fn take<A>(held: &mut HashMap<String, Held<A>>, name: &str) -> Option<Arc<A>> {
+    match held.remove(name)? {
+        Held::Registered(app) => Some(app),
+        coming @ Held::Coming => {
+            held.insert(name.to_owned(), coming);
+            None
+        }
+    }
 }
 
 impl Held {
@@ -112,19 +123,10 @@ impl Apps {
     /// Ends `name`. Not to be called from a handler.
     pub(crate) fn remove(&self, name: &str) -> Result<(), Unknown> {
         self.forget_lost();
-        let app = self.held().remove(name);
-        match app {
-            Some(Held::Registered(app)) => {
-                drop(app);
-                asterisk::notice!("application '{name}' ended");
-                Ok(())
-            }
-            Some(coming @ Held::Coming) => {
-                self.held().insert(name.to_owned(), coming);
-                Err(Unknown(name.to_owned()))
-            }
-            None => Err(Unknown(name.to_owned())),
-        }
+        let app = take(&mut self.held(), name).ok_or_else(|| Unknown(name.to_owned()))?;
+        drop(app); // waits for handlers, so not under the lock
+        asterisk::notice!("application '{name}' ended");
+        Ok(())
     }
 
     /// How `name` stands.
@@ -201,5 +203,22 @@ impl Handler for Events {
         asterisk::warning!(
             "another client has taken over the application '{app}', its events are no longer published"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_thread_registers_is_not_taken_from_it() {
+        let registered = Held::Registered(Arc::new(7));
+        let mut held =
+            HashMap::from([("coming".to_owned(), Held::Coming), ("there".to_owned(), registered)]);
+        assert_eq!(take(&mut held, "coming"), None);
+        assert!(matches!(held.get("coming"), Some(Held::Coming)));
+        assert_eq!(take(&mut held, "there").as_deref(), Some(&7));
+        assert_eq!(take(&mut held, "there"), None);
+        assert!(!held.contains_key("there"));
     }
 }
