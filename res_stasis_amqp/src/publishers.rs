@@ -13,7 +13,7 @@ use crate::config::Settings;
 use crate::counters::Counters;
 use crate::identity::Identity;
 use crate::outbox::Outbox;
-use crate::publisher::{Bell, Ended, Leftover, Observer, PublishSettings, Worker};
+use crate::publisher::{Bell, Observer, PublishSettings, Worker};
 use crate::status::{ConnectionState, ConnectionStatus};
 
 /// What a worker may take to close its connection and end its threads, after the drain.
@@ -52,37 +52,29 @@ pub(crate) struct Publishers {
 struct Running {
     worker: Worker,
     thread: Thread,
-    /// Threads the worker could not wait for.
-    left: Arc<Mutex<Leftover>>,
 }
 
 impl Running {
     fn start(name: &str, eid: &str) -> Result<Self, String> {
         let worker = Worker::new(name, eid, Log, enrol)
             .map_err(|error| format!("connection '{name}' cannot be started: {error}"))?;
-        let left = Arc::new(Mutex::new(Leftover::default()));
-        let (working, leaves) = (worker.clone(), Arc::clone(&left));
-        let thread = thread::spawn(&format!("amqp {name}"), move || work(&working, &leaves))
+        let working = worker.clone();
+        let thread = thread::spawn(&format!("amqp {name}"), move || work(&working))
             .map_err(|error| format!("connection '{name}' has no thread: {error}"))?;
-        Ok(Self { worker, thread, left })
+        Ok(Self { worker, thread })
     }
 
     /// Joins it within `limit`. `false` if code of it still runs.
     fn join_within(&self, limit: Duration) -> bool {
-        self.thread.join_within(limit)
-            && self.left.lock().unwrap_or_else(PoisonError::into_inner).count() == 0
+        self.thread.join_within(limit) && self.worker.threads_left() == 0
     }
 }
 
 /// Runs a worker until it is stopped, again after a panic.
-fn work(worker: &Worker, left: &Mutex<Leftover>) {
+fn work(worker: &Worker) {
     loop {
         match guard(None, || Some(worker.run())) {
-            Some(Ok(Ended::Clean)) => return,
-            Some(Ok(Ended::ThreadsLeft(threads))) => {
-                *left.lock().unwrap_or_else(PoisonError::into_inner) = threads;
-                return;
-            }
+            Some(Ok(())) => return,
             Some(Err(error)) => {
                 asterisk::error!("connection '{}' cannot be served: {error}", worker.name());
             }

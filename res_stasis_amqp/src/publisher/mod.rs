@@ -37,12 +37,12 @@ mod worker;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 pub(crate) use bell::Bell;
-pub(crate) use threads::{Enrol, Leftover};
+pub(crate) use threads::Enrol;
 
 use crate::answer::Waiting;
 use crate::config::{ConnectionSettings, ExchangeType};
@@ -52,6 +52,7 @@ use crate::outbox::Outbox;
 use crate::status::{ConnectionState, ConnectionStatus};
 use link::Link;
 use orders::{Orders, TestSend};
+use threads::Leftover;
 use worker::Crew;
 
 /// How long threads that nobody can join are waited for at the end.
@@ -104,14 +105,6 @@ pub(crate) trait Observer: Send + Sync {
     fn refused(&self, connection: &str, routing_key: &str, reason: &str);
 }
 
-/// How a worker has ended.
-pub(crate) enum Ended {
-    /// Nothing of it runs any more.
-    Clean,
-    /// These threads still run the module's code, which therefore must stay mapped.
-    ThreadsLeft(Leftover),
-}
-
 struct Shared {
     name: String,
     eid: String,
@@ -123,6 +116,8 @@ struct Shared {
     bell: Bell,
     ear: UnixStream,
     finished: AtomicBool,
+    /// Threads of its runs that could not be waited for.
+    left: Mutex<Leftover>,
     high_water: Arc<AtomicU64>,
 }
 
@@ -191,6 +186,7 @@ impl Worker {
             bell,
             ear,
             finished: AtomicBool::new(false),
+            left: Mutex::default(),
             high_water: Arc::default(),
         })))
     }
@@ -265,14 +261,20 @@ impl Worker {
         self.0.finished.load(Ordering::Acquire)
     }
 
+    /// How many threads of it, beside the one that runs it, still run the module's code, which
+    /// therefore must stay mapped. May be asked again.
+    pub(crate) fn threads_left(&self) -> usize {
+        self.0.left.lock().unwrap_or_else(PoisonError::into_inner).count()
+    }
+
     /// The work, from now until it is stopped, on the thread that calls this and on no other but
-    /// those it ends. After a panic it may be run again: what was in flight is back in its outbox,
-    /// the settings are as they were.
+    /// those it ends, or that are left. After a panic it may be run again: what was in flight is back
+    /// in its outbox, the settings are as they were.
     ///
     /// # Errors
     ///
     /// When the runtime cannot be set up, for want of file descriptors. Run it again later.
-    pub(crate) fn run(&self) -> io::Result<Ended> {
+    pub(crate) fn run(&self) -> io::Result<()> {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let ear = {
@@ -283,13 +285,68 @@ impl Worker {
         let worked = catch_unwind(AssertUnwindSafe(|| runtime.block_on(crew.work())));
         let Crew { roots, .. } = crew;
         let leftover = roots.end(runtime, Instant::now() + LAST_WAIT);
+        // Also after a panic: the next run knows nothing of them.
+        self.0.left.lock().unwrap_or_else(PoisonError::into_inner).extend(leftover);
         if let Err(panic) = worked {
             resume_unwind(panic);
         }
         self.0.finished.store(true, Ordering::Release);
-        Ok(match leftover.count() {
-            0 => Ended::Clean,
-            _ => Ended::ThreadsLeft(leftover),
-        })
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use asterisk::config::{Entry, Section};
+
+    static HELD: Mutex<()> = Mutex::new(());
+
+    struct Panics;
+
+    impl Observer for Panics {
+        fn state(&self, _: &str, state: &ConnectionState) {
+            assert!(state.failure().is_none(), "on purpose");
+        }
+
+        fn refused(&self, _: &str, _: &str, _: &str) {}
+    }
+
+    /// A look-up that hangs as long as the test holds this.
+    fn hang(_: &str) -> Box<dyn Send> {
+        drop(HELD.lock());
+        Box::new(())
+    }
+
+    #[test]
+    fn a_thread_that_a_panic_left_is_known_until_it_ends() {
+        let options = [
+            ("type", "connection"),
+            ("url", "amqp://a@localhost/"),
+            ("connection_timeout", "100ms"),
+        ];
+        let entry =
+            |(name, value): (&str, &str)| Entry { name: name.into(), value: value.into(), line: 1 };
+        let section = Section {
+            name: "bunny".into(),
+            file: "amqp.conf".into(),
+            entries: options.map(entry).into(),
+        };
+        let (settings, _) = config::parse(&[section], &|path| panic!("{path} is read"));
+        let worker = Worker::new("bunny", "e", Panics, hang).unwrap();
+        worker.configure(settings.connections[0].clone(), None);
+        let held = HELD.lock().unwrap();
+        assert!(catch_unwind(AssertUnwindSafe(|| worker.run())).is_err());
+        assert_eq!(worker.threads_left(), 1);
+        worker.begin_stop(Duration::ZERO);
+        worker.run().unwrap();
+        assert_eq!(worker.threads_left(), 1);
+        drop(held);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while worker.threads_left() > 0 {
+            assert!(Instant::now() < deadline, "it is still known");
+            std::thread::yield_now();
+        }
     }
 }

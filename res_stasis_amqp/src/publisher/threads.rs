@@ -98,6 +98,11 @@ impl Leftover {
         self.0.push(trace);
     }
 
+    pub(super) fn extend(&mut self, other: Self) {
+        self.0.retain(|trace| !trace.gone());
+        self.0.extend(other.0);
+    }
+
     /// How many of them run now. May be asked on any thread, and asked again.
     pub(crate) fn count(&self) -> usize {
         self.0.iter().filter(|trace| !trace.gone()).count()
