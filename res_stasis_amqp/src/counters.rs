@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::loss::Reason;
 
 /// Counts since the module was loaded. At rest `seen = filtered + unreadable + queued`, EventsLost
-/// aside, and `queued + recovered = confirmed (without confirms: published) + dropped + what outbox
-/// and spool hold`.
+/// aside, and `queued + recovered = confirmed + dropped + what outbox and spool hold`. Without confirms
+/// `published` stands for `confirmed`, and is more by what was being written when a connection ended
+/// and was dropped later.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     /// Events that Asterisk gave us.
@@ -26,7 +27,7 @@ pub(crate) struct Counters {
     pub differed: AtomicU64,
     /// Given a sequence number: the rest of them, and every EventsLost.
     pub queued: AtomicU64,
-    /// Written to a broker for the first time.
+    /// Handed to a connection for the first time since the load.
     pub published: AtomicU64,
     /// Confirmed by a broker.
     pub confirmed: AtomicU64,
@@ -46,7 +47,7 @@ pub(crate) struct Counters {
     pub dropped_spool_full: AtomicU64,
     /// Of these, because their file in the spool could not be read.
     pub dropped_spool_corrupt: AtomicU64,
-    /// Written again after a connection ended, or a nack.
+    /// Handed to one again after a connection or channel ended, or a nack.
     pub republished: AtomicU64,
     /// Written to the spool.
     pub spooled: AtomicU64,

@@ -4,6 +4,7 @@
 //! One event on its way to the broker: its bytes and what its message is labelled with.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::identity::{Origin, Place};
@@ -67,7 +68,41 @@ pub(crate) struct Event {
     pub(crate) loss: Option<Box<Told>>,
     /// The run it is of, if that is not this one.
     pub(crate) origin: Option<Origin>,
+    /// Whether this run has handed it to a connection.
+    pub(crate) was_sent: Flag,
 }
+
+/// Set by the one worker that has the event, on whichever thread that is.
+#[derive(Debug, Default)]
+pub(crate) struct Flag(AtomicBool);
+
+impl Flag {
+    /// Sets it, and tells whether it was set. Not for two threads at one time: two plain instructions
+    /// cost nothing.
+    pub(crate) fn set(&self) -> bool {
+        let was_set = self.is_set();
+        self.0.store(true, Ordering::Relaxed);
+        was_set
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Clone for Flag {
+    fn clone(&self) -> Self {
+        Self(AtomicBool::new(self.is_set()))
+    }
+}
+
+impl PartialEq for Flag {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_set() == other.is_set()
+    }
+}
+
+impl Eq for Flag {}
 
 impl Event {
     /// What a Stasis application is told. `data` is a JSON text.
@@ -138,6 +173,7 @@ impl Event {
             body: Box::default(),
             loss: None,
             origin: None,
+            was_sent: Flag::default(),
         }
     }
 

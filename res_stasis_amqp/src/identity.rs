@@ -62,12 +62,6 @@ impl Place {
     pub(crate) fn of(origin: Option<&Origin>, sequence: u64) -> Self {
         Self { rank: origin.map_or(Self::THIS_RUN, |origin| origin.rank), sequence }
     }
-
-    /// One number of the same order, for an atomic. 2^48 events of one run are not to be reached.
-    pub(crate) fn mark(self) -> u64 {
-        let rank = u64::from(self.rank.min(u32::from(u16::MAX)));
-        rank << 48 | self.sequence & ((1 << 48) - 1)
-    }
 }
 
 #[cfg(test)]
@@ -84,11 +78,10 @@ mod tests {
     }
 
     #[test]
-    fn places_are_in_order_of_runs_then_numbers_and_so_are_their_marks() {
+    fn places_are_in_order_of_runs_then_numbers() {
         let place = |rank, sequence| Place { rank, sequence };
         let places =
             [place(0, 1), place(0, 900), place(1, 1), place(9, 3), place(Place::THIS_RUN, 1)];
         assert!(places.windows(2).all(|two| two[0] < two[1]));
-        assert!(places.windows(2).all(|two| two[0].mark() < two[1].mark()));
     }
 }

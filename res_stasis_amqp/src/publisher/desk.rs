@@ -5,7 +5,6 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use tokio::time::sleep_until;
@@ -75,10 +74,6 @@ impl<'a> Desk<'a> {
 
     pub(super) fn worker(&self) -> u64 {
         self.host.shared.id
-    }
-
-    pub(super) fn high_water(&self) -> Arc<AtomicU64> {
-        self.host.shared.high_water.clone()
     }
 
     /// What to publish on this connection, if anything, unless another connection is wanted.

@@ -9,7 +9,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::event::Event;
@@ -60,8 +59,6 @@ pub(super) enum Refused {
 pub(super) struct InFlight {
     outbox: Arc<Outbox>,
     worker: u64,
-    /// The mark of the highest place ever sent by this worker.
-    high_water: Arc<AtomicU64>,
     fresh: Vec<Arc<Event>>,
     sent: BTreeMap<Place, Sent>,
     sent_bytes: usize,
@@ -74,16 +71,10 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
-    pub(super) fn new(
-        outbox: Arc<Outbox>,
-        worker: u64,
-        high_water: Arc<AtomicU64>,
-        doubt: Option<Place>,
-    ) -> Self {
+    pub(super) fn new(outbox: Arc<Outbox>, worker: u64, doubt: Option<Place>) -> Self {
         Self {
             outbox,
             worker,
-            high_water,
             fresh: Vec::with_capacity(BATCH),
             sent: BTreeMap::new(),
             sent_bytes: 0,
@@ -145,11 +136,11 @@ impl InFlight {
 
     fn send(&mut self, event: Arc<Event>, attempt: u32, now: Instant) -> Parcel {
         let place = event.place();
-        let highest = self.high_water.fetch_max(place.mark(), Ordering::Relaxed);
+        let again = event.was_sent.set();
         self.sent_bytes += event.cost();
         self.order.push_back((now, place));
         self.sent.insert(place, Sent { event: event.clone(), attempt, at: now });
-        Parcel { event, again: place.mark() <= highest }
+        Parcel { event, again }
     }
 
     fn unsent(&mut self, place: Place) -> Option<Sent> {
@@ -243,7 +234,10 @@ impl Drop for InFlight {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::Ordering;
+
     use crate::counters::Counters;
+    use crate::identity::{Identity, Origin};
     use crate::limits::{Limits, Overflow};
 
     const WORKER: u64 = 7;
@@ -255,7 +249,6 @@ mod tests {
     struct Bench {
         outbox: Arc<Outbox>,
         counters: Arc<Counters>,
-        high_water: Arc<AtomicU64>,
         now: Instant,
     }
 
@@ -264,7 +257,7 @@ mod tests {
             let limits = Limits { events: 100_000, bytes: 1 << 30, overflow: Overflow::DropOldest };
             let counters = Arc::new(Counters::default());
             let outbox = Arc::new(Outbox::new("1", limits, counters.clone(), || {}));
-            Self { outbox, counters, high_water: Arc::default(), now: Instant::now() }
+            Self { outbox, counters, now: Instant::now() }
         }
 
         fn push(&self, events: usize, bytes: usize) {
@@ -277,7 +270,7 @@ mod tests {
         }
 
         fn in_doubt(&self, doubt: Option<Place>) -> InFlight {
-            InFlight::new(self.outbox.clone(), WORKER, self.high_water.clone(), doubt)
+            InFlight::new(self.outbox.clone(), WORKER, doubt)
         }
 
         fn sequences(&self, in_flight: &mut InFlight) -> Vec<u64> {
@@ -424,6 +417,29 @@ mod tests {
         let expected: Vec<(u64, bool)> =
             (1..=600).filter(|s| *s != 2).map(|s| (s, s <= 300)).collect();
         assert_eq!(sent, expected);
+    }
+
+    #[test]
+    fn what_was_sent_is_known_whoever_sends_it_next_and_whatever_was_sent_before() {
+        let bench = Bench::new();
+        bench.push(3, 10);
+        let mut in_flight = bench.in_flight();
+        in_flight.next(bench.now, true).unwrap();
+        drop(in_flight);
+        // Another connection.
+        let mut other = InFlight::new(bench.outbox.clone(), WORKER + 1, None);
+        let next = || other.next(bench.now, true).map(|p| (p.event.sequence, p.again));
+        let sent: Vec<(u64, bool)> = std::iter::from_fn(next).collect();
+        assert_eq!(sent, [(1, true), (2, false), (3, false)]);
+        other.settle([at(1), at(2), at(3)]);
+
+        // An event of the run before, read from disk only now.
+        let origin =
+            Origin { rank: 0, identity: Identity { eid: "e".into(), boot: "0".into() }.into() };
+        let event = Event { origin: Some(origin), ..Event::channel("Dial", "1", 0) };
+        bench.outbox.attach_spool(1, event.place(), &[]);
+        bench.outbox.replay(vec![event], 0);
+        assert!(!other.next(bench.now, true).unwrap().again);
     }
 
     #[test]

@@ -118,7 +118,6 @@ struct Shared {
     finished: AtomicBool,
     /// Threads of its runs that could not be waited for.
     left: Mutex<Leftover>,
-    high_water: Arc<AtomicU64>,
 }
 
 impl Shared {
@@ -187,7 +186,6 @@ impl Worker {
             ear,
             finished: AtomicBool::new(false),
             left: Mutex::default(),
-            high_water: Arc::default(),
         })))
     }
 

@@ -113,8 +113,7 @@ pub(super) async fn run(
     let exchange = short(&publish.exchange);
     let options = BasicPublishOptions { mandatory: publish.mandatory, ..Default::default() };
     let limit = confirm_limit(desk.heartbeat());
-    let in_flight =
-        InFlight::new(publish.outbox.clone(), desk.worker(), desk.high_water(), past.doubt.take());
+    let in_flight = InFlight::new(publish.outbox.clone(), desk.worker(), past.doubt.take());
     let mut session = Session { publish, in_flight, error: None, heard: None };
     let mut under_way = UnderWay::new();
     let mut done = Vec::new();
@@ -395,7 +394,7 @@ mod tests {
             outbox: Arc::clone(&outbox),
             counters,
         };
-        let in_flight = InFlight::new(outbox, 1, Arc::default(), None);
+        let in_flight = InFlight::new(outbox, 1, None);
         let mut session = Session { publish: &publish, in_flight, error: None, heard: None };
         let start = Instant::now();
         let first = session.in_flight.next(start, true).unwrap().event.place();

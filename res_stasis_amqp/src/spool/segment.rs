@@ -14,7 +14,7 @@
 
 use std::sync::Arc;
 
-use crate::event::{Category, Event};
+use crate::event::{Category, Event, Flag};
 use crate::identity::{Identity, Origin};
 use crate::loss::{Loss, Reason, Told};
 use crate::short_text::ShortText;
@@ -193,6 +193,7 @@ pub(super) fn decode_event(payload: &[u8], origin: Option<&Origin>) -> Option<Ev
         },
         body: fields.0.into(),
         origin: origin.cloned(),
+        was_sent: Flag::default(),
     })
 }
 
