@@ -23,8 +23,8 @@ extern "C" {
  * \param app_name Its name: 1 byte or more of UTF-8
  *
  * \retval 0 The application is there and its events are published. It may have been before.
- * \retval -1 Another ARI client has an application of that name, app_name is NULL or empty,
- *            memory is short, or res_stasis_amqp is being unloaded.
+ * \retval -1 Another ARI client has an application of that name, amqp.conf says to publish nothing,
+ *            app_name is NULL or empty, memory is short, or res_stasis_amqp is being unloaded.
  */
 int ast_subscribe_to_stasis(const char *app_name);
 

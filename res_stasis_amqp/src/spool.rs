@@ -18,7 +18,8 @@
 //! A folder holds `lock` (another process that has it keeps this one out), `cursor` (up to where
 //! events are settled: old or damaged it means repeats, never a loss, so it is not synced),
 //! segments named by ascending numbers, each with events of one run only, and damaged files that
-//! were put aside (`.corrupt`), which count in the bound until an operator removes them.
+//! were put aside (`.corrupt`), which count in the bound until an operator has removed them and the
+//! folder is opened again.
 //!
 //! Written is written to the file system at once, so that it outlives a kill of Asterisk; with
 //! `spool_sync`, fdatasync follows within 200 ms, so that it outlives a power failure too. A torn
