@@ -129,6 +129,9 @@ fn a_user_without_permission_is_refused_until_it_is_granted(version: Version) {
     wait_for_state(&asterisk, "connected");
     all_in_order(&asterisk, &tenant, "kept").assert_counted_to(300);
     assert_eq!(counter(&asterisk, "reconnects"), 0);
+    // A channel that may be opened is no success while nothing may be published on it.
+    let log = asterisk.log();
+    assert_eq!(log.matches("connection 'bunny': connected").count(), 1, "{log}");
 }
 
 fn a_refused_login_ends_when_the_password_is_right_and_never_shows_it(version: Version) {
