@@ -9,7 +9,7 @@ use std::path::Path;
 
 use rig::gateway::{NODE_PASSWORD, PASSWORD, TOKEN};
 use rig::root::Root;
-use rig::{Ari, Gateway, eventually, seconds};
+use rig::{Ari, Gateway, Version, eventually, seconds};
 use serde_json::{Value, json};
 
 use crate::gateway_fleet::{Site, ids, scenarios, text};
@@ -17,6 +17,7 @@ use crate::gateway_fleet::{Site, ids, scenarios, text};
 scenarios!(
     the_matrix_of_operations_and_users,
     applications_of_others_are_closed,
+    what_is_judged_is_what_a_node_does,
     credentials_come_in_three_ways_and_are_told_to_nobody,
     hostile_requests_reach_no_node,
     sizes_times_and_numbers_are_limited,
@@ -172,6 +173,35 @@ fn applications_of_others_are_closed() {
         mine.delete(&format!("/channels/{call}")).ok();
     }
     site.ari().delete(&format!("/channels/{their_call}")).ok();
+}
+
+/// The status of a POST with a form as its body.
+fn post_form(ari: &Ari, port: u16, path: &str, form: &str) -> u16 {
+    let (login, length) = (ari.authorization(), form.len());
+    let request = format!(
+        "POST /ari{path} HTTP/1.1\r\nHost: x\r\nAuthorization: {login}\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\n\r\n{form}"
+    );
+    status(&raw(port, &request))
+}
+
+fn what_is_judged_is_what_a_node_does() {
+    let site = Site::start(&[Version::V22, Version::V16], &[]);
+    let (_mine, _theirs) = (site.app("mine-1"), site.app("theirs"));
+    let (port, mine) = (site.gateway.port(), site.gateway.ari_as("mine"));
+    for (number, post) in site.posts.iter().enumerate() {
+        // What a query says goes before what a form says.
+        let eid = post.eid();
+        let path = format!("/channels?endpoint=Local/stay@default&asteriskId={eid}");
+        let call = |query: &str, form: &str| post_form(&mine, port, &(path.clone() + query), form);
+        assert_eq!(call("&app=theirs", "app=mine-1"), 403, "{eid}");
+        let (other, id) = (format!("form-{number}"), format!("query-{number}"));
+        let query = format!("&app=mine-1&channelId={id}");
+        assert_eq!(call(&query, &format!("app=theirs&channelId={other}")), 200, "{eid}");
+        site.wait_in("mine-1", &id, &json!(eid));
+        assert!(!post.channels().contains(&other), "{eid}");
+        mine.delete(&format!("/channels/{id}")).ok();
+    }
 }
 
 fn credentials_come_in_three_ways_and_are_told_to_nobody() {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 The Constellation developers
 
-//! The parameters of a request: of its query, and of its body, which Asterisk reads as well. Where
-//! both have one, Asterisk takes that of a form after those of the query, and a JSON member before
-//! all; so it is here, or a request would go elsewhere than Asterisk thinks.
+//! The parameters of a request: of its query, and of its body, which Asterisk reads as well. Of
+//! those of one name Asterisk takes the last, and to it a form's come before those of the query; a
+//! JSON member goes before all. So it is here, or what is looked at is not what a node does.
 
 use std::borrow::Cow;
 
@@ -99,7 +99,7 @@ impl Params {
                 other => Cow::Owned(other.to_string()),
             });
         }
-        let pairs = self.query.iter().chain(&self.form);
+        let pairs = self.form.iter().chain(&self.query);
         pairs.rev().find(|(key, _)| key == name).map(|(_, value)| Cow::Borrowed(value.as_str()))
     }
 
@@ -195,7 +195,8 @@ mod tests {
         let some = |text: &str| Some(text.to_owned());
         assert_eq!(last("", BodyKind::Ignored, "x"), None);
         assert_eq!(last("channelId=a&channelId=b", BodyKind::Json, ""), some("b"));
-        assert_eq!(last("channelId=a", BodyKind::Form, "channelId=c%20d"), some("c d"));
+        assert_eq!(last("x=a", BodyKind::Form, "channelId=b&channelId=c%20d"), some("c d"));
+        assert_eq!(last("channelId=a", BodyKind::Form, "channelId=c"), some("a"));
         assert_eq!(last("channelId=a", BodyKind::Json, r#"{"channelId":"e"}"#), some("e"));
         assert_eq!(last("channelId=a", BodyKind::Json, "{}"), some("a"));
         assert_eq!(last("channelid=a", BodyKind::Json, "null"), None);
