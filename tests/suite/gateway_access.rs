@@ -201,6 +201,27 @@ fn what_is_judged_is_what_a_node_does() {
         site.wait_in("mine-1", &id, &json!(eid));
         assert!(!post.channels().contains(&other), "{eid}");
         mine.delete(&format!("/channels/{id}")).ok();
+        // What a node would take apart otherwise goes to none.
+        let theirs = site.ari().post(&(path.clone() + "&app=theirs")).ok();
+        let theirs = text(&theirs["id"]);
+        site.wait_in("theirs", &theirs, &json!(eid));
+        let bridge = text(&mine.post("/bridges").ok()["id"]);
+        let subscription = "/applications/mine-1/subscription";
+        for (path, body) in [
+            (format!("{subscription}?eventSource=%22channel:%22"), None),
+            (format!("{subscription}?asteriskId={eid}&eventSource=%22channel:%22"), None),
+            (subscription.to_owned(), Some(json!({"eventSource": ["deviceState:x,channel:"]}))),
+            (format!("/bridges/{bridge}/addChannel?channel=%22{theirs}%22"), None),
+            (format!("/bridges/{bridge}/addChannel"), Some(json!({"channel": [5]}))),
+        ] {
+            let answer = mine.request("POST", &path, body.as_ref());
+            assert_eq!(answer.status, 400, "{eid}: {path} {body:?}: {answer:?}");
+        }
+        let told = post.asterisk.ari().get("/applications/mine-1").ok();
+        assert_eq!(told["channel_ids"], json!([]), "{eid}");
+        mine.delete(&format!("/bridges/{bridge}")).ok();
+        site.ari().delete(&format!("/channels/{theirs}")).ok();
+        post.asterisk.assert_alive();
     }
 }
 

@@ -113,12 +113,12 @@ fn limited(person: &Person, request: &Request<'_>) -> Verdict {
 
 /// The channels in an operation's parameters.
 fn also_named(operation: &Operation, params: &Params) -> Vec<(Kind, String)> {
-    let parameter = match operation.path.rsplit('/').next() {
-        Some("addChannel" | "removeChannel") => "channel",
-        Some("dial") => "caller",
-        _ => return Vec::new(),
+    let ids = match operation.path.rsplit('/').next() {
+        Some("addChannel" | "removeChannel") => params.all("channel"),
+        Some("dial") => params.given("caller").into_iter().map(Into::into).collect(),
+        _ => Vec::new(),
     };
-    params.all(parameter).into_iter().map(|id| (Kind::Channel, id)).collect()
+    ids.into_iter().map(|id| (Kind::Channel, id)).collect()
 }
 
 #[cfg(test)]

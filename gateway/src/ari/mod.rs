@@ -4,6 +4,7 @@
 //! ARI as it is known: its operations, and where each request goes. Nothing here waits for anything.
 
 mod catalogue;
+mod lists;
 mod operation;
 mod params;
 mod path;

@@ -9,8 +9,8 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::Refusal;
 use super::text::{decode, encode};
+use super::{Refusal, lists};
 
 /// What a body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,10 +64,8 @@ impl Params {
     /// Reads the query as it came, and the body.
     pub(crate) fn parse(query: &str, kind: BodyKind, body: &[u8]) -> Result<Self, Refusal> {
         let mut params = Self { query: pairs(query)?, ..Self::default() };
-        if body.is_empty() {
-            return Ok(params);
-        }
         match kind {
+            _ if body.is_empty() => {}
             BodyKind::Ignored => {}
             BodyKind::Form => {
                 let form = std::str::from_utf8(body);
@@ -88,7 +86,31 @@ impl Params {
                 check(name, text)?;
             }
         }
+        for name in lists::LISTS {
+            params.settle(name)?;
+        }
         Ok(params)
+    }
+
+    /// Looks at a list, and puts what was read of it into the query, in place of what came: so a
+    /// node gets what was judged.
+    fn settle(&mut self, name: &str) -> Result<(), Refusal> {
+        if let Some(member) = self.json.get(name) {
+            for element in lists::members(name, member)? {
+                check(name, element)?;
+                lists::check(name, element)?;
+            }
+        }
+        let elements = self.all(name);
+        elements.iter().try_for_each(|element| lists::check(name, element))?;
+        let count = self.query.len() + self.form.len();
+        self.query.retain(|(key, _)| key != name);
+        self.form.retain(|(key, _)| key != name);
+        let was_given = self.query.len() + self.form.len() < count;
+        if was_given && !self.is_in_json(name) {
+            self.query.push((name.to_owned(), elements.join(",")));
+        }
+        Ok(())
     }
 
     /// The parameter that counts.
@@ -115,18 +137,15 @@ impl Params {
 
     /// All values of a parameter that there may be several of; commas separate them too.
     pub(crate) fn all(&self, name: &str) -> Vec<String> {
-        let split = |text: &str| -> Vec<String> {
-            let values = text.split(',').map(str::trim);
-            values.filter(|text| !text.is_empty()).map(str::to_owned).collect()
-        };
         match self.json.get(name) {
             Some(Value::Array(values)) => {
                 values.iter().filter_map(|value| value.as_str().map(str::to_owned)).collect()
             }
-            Some(Value::String(text)) => split(text),
+            Some(Value::String(text)) => lists::elements(text).map(str::to_owned).collect(),
             _ => {
-                let pairs = self.query.iter().chain(&self.form);
-                pairs.filter(|(key, _)| key == name).flat_map(|(_, value)| split(value)).collect()
+                let pairs = self.form.iter().chain(&self.query);
+                let texts = pairs.filter(|(key, _)| key == name).map(|(_, value)| value);
+                texts.flat_map(|text| lists::elements(text)).map(str::to_owned).collect()
             }
         }
     }
@@ -210,8 +229,29 @@ mod tests {
             ["a", "b", "c"]
         );
         assert_eq!(of("", BodyKind::Json, r#"{"channel":["a","b"]}"#).all("channel"), ["a", "b"]);
-        assert_eq!(of("", BodyKind::Json, r#"{"channel":"a,b"}"#).all("channel"), ["a", "b"]);
+        assert_eq!(of("channel=x", BodyKind::Json, r#"{"channel":"a"}"#).all("channel"), ["a"]);
         assert!(of("", BodyKind::Ignored, "").all("channel").is_empty());
+    }
+
+    #[test]
+    fn a_node_gets_the_elements_of_a_list_that_were_judged() {
+        let sent = |query, kind, body| of(query, kind, body).query(None, None);
+        assert_eq!(sent("source=a,+b&x=1&source=,c", BodyKind::Ignored, ""), "?x=1&source=a,b,c");
+        assert_eq!(sent("channel=b", BodyKind::Form, "channel=a"), "?channel=a,b");
+        assert_eq!(sent("channel=", BodyKind::Ignored, ""), "?channel=");
+        assert_eq!(sent("channel=b", BodyKind::Json, r#"{"channel":["a"]}"#), "");
+        for (query, kind, body) in [
+            ("eventSource=%22channel:%22", BodyKind::Ignored, ""),
+            ("eventSource=x(&eventSource=y", BodyKind::Ignored, ""),
+            ("", BodyKind::Form, "channel=a%5C,b"),
+            ("", BodyKind::Json, r#"{"eventSource":["deviceState:x,channel:"]}"#),
+            ("", BodyKind::Json, r#"{"channel":"a,b"}"#),
+            ("", BodyKind::Json, r#"{"channel":["a\nb"]}"#),
+            ("channel=a", BodyKind::Json, r#"{"channel":5}"#),
+        ] {
+            let parsed = Params::parse(query, kind, body.as_bytes());
+            assert_eq!(parsed.unwrap_err().status, 400, "{query} {body}");
+        }
     }
 
     #[test]
