@@ -98,6 +98,9 @@ fn limited(person: &Person, request: &Request<'_>) -> Verdict {
         Does::Events if apps.is_empty() => {
             return refused("this user is limited to applications: name one");
         }
+        Does::Events if request.params.is_true("subscribeAll") => {
+            return refused("this user is limited to applications, not to all");
+        }
         Does::Reads(Merge::Lists) if matches!(operation.area(), "channels" | "bridges") => {
             return Verdict::Filtered;
         }
@@ -192,6 +195,8 @@ pub(crate) mod tests {
             ("POST", "events/claim", "application=other&channelId=c"),
             ("GET", "events", "app=mine,other"),
             ("GET", "events", ""),
+            ("GET", "events", "app=mine&subscribeAll=Yes"),
+            ("GET", "events", "app=mine&subscribeAll=no&subscribeAll=1"),
             ("POST", "asterisk/modules/x", ""),
             ("GET", "asterisk/variable", "variable=x"),
         ] {
@@ -201,6 +206,7 @@ pub(crate) mod tests {
             ("GET", "applications/mine", ""),
             ("POST", "channels", "endpoint=x&app=mine"),
             ("GET", "events", "app=mine"),
+            ("GET", "events", "app=mine&subscribeAll=false"),
             ("GET", "asterisk/info", ""),
             ("GET", "endpoints", ""),
             ("GET", "recordings/stored/x", ""),

@@ -130,6 +130,21 @@ impl Params {
         self.last(name).filter(|text| !text.is_empty())
     }
 
+    /// Whether it says yes, in one of Asterisk's words for it.
+    pub(crate) fn is_true(&self, name: &str) -> bool {
+        self.is_one_of(name, &["true", "yes", "y", "t", "1", "on"])
+    }
+
+    /// Whether it says no.
+    pub(crate) fn is_false(&self, name: &str) -> bool {
+        self.is_one_of(name, &["false", "no", "n", "f", "0", "off"])
+    }
+
+    fn is_one_of(&self, name: &str, words: &[&str]) -> bool {
+        let is_word = |text: Cow<'_, str>| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+        self.last(name).is_some_and(is_word)
+    }
+
     /// Whether the body says so and would go before what a query adds.
     pub(crate) fn is_in_json(&self, name: &str) -> bool {
         self.json.contains_key(name)
@@ -220,6 +235,20 @@ mod tests {
         assert_eq!(last("channelId=a", BodyKind::Json, "{}"), some("a"));
         assert_eq!(last("channelid=a", BodyKind::Json, "null"), None);
         assert_eq!(last("", BodyKind::Json, r#"{"channelId":"1","channelId":"2"}"#), some("2"));
+    }
+
+    #[test]
+    fn yes_and_no_have_words() {
+        for (query, is_true, is_false) in [
+            ("share=Yes", true, false),
+            ("share=true", true, false),
+            ("share=yes&share=oFF", false, true),
+            ("share=", false, false),
+            ("other=1", false, false),
+        ] {
+            let params = of(query, BodyKind::Ignored, "");
+            assert_eq!((params.is_true("share"), params.is_false("share")), (is_true, is_false));
+        }
     }
 
     #[test]

@@ -69,14 +69,14 @@ pub(crate) async fn open(
     if let Some(app) = apps.iter().find(|app| app.len() > LONGEST || app.ends_with('/')) {
         return Err(Refusal::bad(format!("{app:?} is no name of an application")));
     }
-    let is_told_all = params.last("subscribeAll").is_some_and(|text| is_true(&text));
+    let is_told_all = params.is_true("subscribeAll");
     let Some(exchange) = &gateway.exchange else {
         return Err(Refusal::new(501, "this gateway has no broker: [amqp] is not configured"));
     };
     if *exchange.state.borrow() != BrokerState::Connected {
         return Err(Refusal::unavailable("RabbitMQ is not connected"));
     }
-    let has_all = params.last("share").is_some_and(|text| is_false(&text));
+    let has_all = params.is_false("share");
     let seat = sockets.hub.join(Wanted { apps: apps.clone(), is_told_all, has_all })?;
     let until = Instant::now() + gateway.config.events.ready;
     let is_ready = async {
@@ -103,14 +103,6 @@ pub(crate) async fn open(
     };
     tokio::spawn(client.begin(upgrade, seat));
     Ok(accepted)
-}
-
-fn is_true(text: &str) -> bool {
-    ["true", "yes", "1", "on"].iter().any(|word| text.eq_ignore_ascii_case(word))
-}
-
-fn is_false(text: &str) -> bool {
-    ["false", "no", "0", "off"].iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
 fn no_websocket() -> Refusal {
