@@ -13,6 +13,6 @@ pub(crate) use audit::{Audited, audit};
 pub(crate) use credentials::Credentials;
 pub(crate) use hash::{hash_password, new_token};
 #[cfg(test)]
-pub(crate) use rights::tests::anybody;
+pub(crate) use rights::tests::{anybody, limited_to};
 pub(crate) use rights::{Verdict, judge};
 pub(crate) use users::{Person, Users};

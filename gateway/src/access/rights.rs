@@ -148,6 +148,11 @@ pub(crate) mod tests {
         person(|_| {})
     }
 
+    /// Who is limited to these applications.
+    pub(crate) fn limited_to(apps: &[&str]) -> Person {
+        person(|user| user.apps = Some(apps.iter().map(|app| (*app).to_owned()).collect()))
+    }
+
     fn of(person: &Person, method: &str, path: &str, query: &str) -> Verdict {
         let path = Path::parse(&format!("/ari/{path}")).unwrap();
         let Found::Operation(operation, names) = find(method, &path) else { panic!("{path:?}") };
@@ -183,7 +188,7 @@ pub(crate) mod tests {
 
     #[test]
     fn applications_of_others_are_closed() {
-        let person = person(|user| user.apps = Some(vec!["mine".into()]));
+        let person = limited_to(&["mine"]);
         for (method, path, query) in [
             ("GET", "applications/other", ""),
             ("POST", "applications/other/subscription", "eventSource=endpoint:x"),

@@ -43,10 +43,13 @@ impl Gateway {
             roster.member(owner.slot).is_some() && at.is_none_or(|at| at == owner.slot)
         });
         let name = owner.and_then(|owner| self.index.app_name(owner.app?));
-        let is_theirs = match (name, owner.map(|owner| owner.slot).or(at)) {
-            (Some(name), _) => person.has_app(&name),
-            (None, Some(slot)) => self.node_says(roster, person, slot, kind, id).await?,
-            (None, None) => match self.ask(roster, kind, id).await? {
+        if name.is_some_and(|name| person.has_app(&name)) {
+            return Ok(());
+        }
+        // Others may have it as well as the one that is known.
+        let is_theirs = match owner.map(|owner| owner.slot).or(at) {
+            Some(slot) => self.node_says(roster, person, slot, kind, id).await?,
+            None => match self.ask(roster, kind, id).await? {
                 Whereabouts::At(slot) => self.node_says(roster, person, slot, kind, id).await?,
                 _ => true,
             },
@@ -77,9 +80,10 @@ impl Gateway {
         };
         let belongings = self.belongings(roster, slot).await?;
         let apps = belongings.get(&(kind, id.clone()));
-        let theirs = apps.and_then(|apps| apps.iter().find(|app| person.has_app(app)));
-        if let Some(app) = theirs {
-            self.index.learn(kind, &id, slot, Some(self.index.app(app)));
+        if apps.is_some_and(|apps| apps.iter().any(|app| person.has_app(app))) {
+            if let Some([app]) = apps.map(Vec::as_slice) {
+                self.index.learn(kind, &id, slot, Some(self.index.app(app)));
+            }
             return Ok(true);
         }
         // A bridge that nobody is in is nobody's yet.

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Draft, Gateway, Task, refresh};
-use crate::access::anybody;
+use crate::access::{anybody, limited_to};
 use crate::ari::Whereabouts;
 use crate::config::{Config, Origin};
 use crate::fleet::{ConsulState, Fleet, Node, Slot, State, Watch};
@@ -236,6 +236,40 @@ async fn a_question_goes_to_some_nodes_at_a_time_and_ends_in_time() {
     let knows = Scripted::start(|_, _| Answer::json(404, "", "{}")).await;
     let found = gateway.ask(&roster(knows.port), Kind::Channel, "x").await;
     assert_eq!((found.unwrap(), knows.requests().len()), (Whereabouts::Nobody, 300));
+}
+
+#[tokio::test]
+async fn what_several_applications_have_is_each_ones() {
+    let node = Scripted::start(|_, request| match request.starts_with("GET /ari/applications ") {
+        true => Answer::json(
+            200,
+            "",
+            r#"[{"name": "a", "channel_ids": ["shared", "own"], "bridge_ids": ["both"]},
+                {"name": "b", "channel_ids": ["shared"], "bridge_ids": ["both"]}]"#,
+        ),
+        false => Answer::json(200, "", "{}"),
+    })
+    .await;
+    let scene = scene_with(Arc::default(), config("5s", "1h"));
+    let gateway = &scene.gateway;
+    let roster = &roster(gateway, &[node.port]);
+    let may = |app: &'static str, kind, id: &'static str| async move {
+        let checked = gateway.check_belongs(roster, &limited_to(&[app]), kind, id, None).await;
+        checked.map_err(|refusal| refusal.status)
+    };
+    // One that a request was about is not the only one.
+    gateway.index.learn(Kind::Bridge, "both", SLOT, Some(gateway.index.app("a")));
+    for (kind, id) in [(Kind::Channel, "shared"), (Kind::Bridge, "both")] {
+        for (app, wanted) in [("a", Ok(())), ("b", Ok(())), ("c", Err(403)), ("a", Ok(()))] {
+            assert_eq!(may(app, kind, id).await, wanted, "{app} {id}");
+        }
+    }
+    // What is one's alone is remembered, and stays the one's.
+    assert_eq!(may("a", Kind::Channel, "own").await, Ok(()));
+    assert_eq!(may("b", Kind::Channel, "own").await, Err(403));
+    let count = node.requests().len();
+    assert_eq!(may("a", Kind::Channel, "own").await, Ok(()));
+    assert_eq!(node.requests().len(), count);
 }
 
 #[tokio::test]
