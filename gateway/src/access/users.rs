@@ -8,11 +8,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::Credentials;
 use super::hash::{digest, mark, verify};
-use crate::config::{User, fits};
+use crate::ari::Refusal;
+use crate::config::{Secret, User, fits};
 
 /// Proofs at one time: each takes a core and some 20 MB for some 20 ms.
 const PROOFS: usize = 2;
@@ -77,36 +79,47 @@ impl Users {
         }
     }
 
-    /// Who it is, if these are somebody's credentials.
-    pub(crate) async fn person(&self, credentials: &Credentials) -> Option<Person> {
-        match credentials {
+    /// Who it is, if these are somebody's credentials. Refused is who had no turn to prove it: the
+    /// password may be the right one.
+    pub(crate) async fn person(
+        &self,
+        credentials: &Credentials,
+    ) -> Result<Option<Person>, Refusal> {
+        let user = match credentials {
             Credentials::Missing => None,
-            Credentials::Token(token) => {
-                self.by_token.get(&digest(token.reveal())).cloned().map(Person)
-            }
-            Credentials::Login { name, password } => {
-                let user = self.by_name.get(name)?;
-                let hash = user.password_hash.clone()?;
-                let mark = mark(&self.key, name, password.reveal());
-                if !self.is_proven(&mark) {
-                    self.prove(password.reveal().to_owned(), hash).await?;
-                    self.remember(mark);
-                }
-                Some(Person(Arc::clone(user)))
-            }
-        }
+            Credentials::Token(token) => self.by_token.get(&digest(token.reveal())),
+            Credentials::Login { name, password } => match self.by_name.get(name) {
+                Some(user) if self.has_proven(user, password).await? => Some(user),
+                _ => None,
+            },
+        };
+        Ok(user.cloned().map(Person))
     }
 
-    /// Some for the right password. Wrong ones cost what right ones do, and only so many are looked
-    /// at in a second, so that guessing takes no more than a part of the machine.
-    async fn prove(&self, password: String, hash: String) -> Option<()> {
-        let turn = timeout(TURN, Arc::clone(&self.proofs).acquire_owned()).await.ok()?.ok()?;
-        let proof = tokio::task::spawn_blocking(move || {
-            let is_right = verify(&password, &hash);
-            drop(turn);
-            is_right
-        });
-        proof.await.ok()?.then_some(())
+    /// Wrong passwords cost what right ones do, and only so many are looked at in a second, so that
+    /// guessing takes no more than a part of the machine.
+    async fn has_proven(&self, user: &User, password: &Secret) -> Result<bool, Refusal> {
+        let Some(hash) = user.password_hash.clone() else { return Ok(false) };
+        let mark = mark(&self.key, &user.name, password.reveal());
+        if self.is_proven(&mark) {
+            return Ok(true);
+        }
+        let turn = timeout(TURN, Arc::clone(&self.proofs).acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else {
+            return Err(Refusal::unavailable("too many logins are being looked at"));
+        };
+        // Of many requests with one login that come at one time, the first has proven it for all.
+        if self.is_proven(&mark) {
+            return Ok(true);
+        }
+        let password = password.reveal().to_owned();
+        // The turn lasts as long as the work, also when nobody waits for it any more.
+        let work = spawn_blocking(move || (verify(&password, &hash), turn));
+        let Ok((is_right, _turn)) = work.await else { return Ok(false) };
+        if is_right {
+            self.remember(mark);
+        }
+        Ok(is_right)
     }
 
     fn is_proven(&self, mark: &[u8; 32]) -> bool {
@@ -126,7 +139,6 @@ impl Users {
 mod tests {
     use super::super::hash::hash_password;
     use super::*;
-    use crate::config::Secret;
 
     fn user(name: &str) -> User {
         User {
@@ -151,7 +163,10 @@ mod tests {
         ]);
         let name = |credentials| {
             let users = &users;
-            async move { users.person(&credentials).await.map(|person| person.name().to_owned()) }
+            async move {
+                let person = users.person(&credentials).await.unwrap();
+                person.map(|person| person.name().to_owned())
+            }
         };
         for _ in 0..2 {
             assert_eq!(name(login("a", "p")).await.as_deref(), Some("a"));
@@ -168,6 +183,34 @@ mod tests {
         ] {
             assert_eq!(name(wrong).await, None);
         }
+    }
+
+    #[tokio::test]
+    async fn what_others_have_proven_meanwhile_is_not_proven_again() {
+        // Were it, it would be found wrong.
+        let hash = hash_password("another").unwrap();
+        let users = Users::new(&[User { password_hash: Some(hash), ..user("a") }]);
+        let turns = u32::try_from(PROOFS).unwrap();
+        let turns = Arc::clone(&users.proofs).acquire_many_owned(turns).await.unwrap();
+        let login = login("a", "p");
+        let first = async {
+            users.remember(mark(&users.key, "a", "p"));
+            drop(turns);
+        };
+        let (person, ()) = tokio::join!(users.person(&login), first);
+        assert!(person.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn who_has_no_turn_may_come_again() {
+        let hash = hash_password("p").unwrap();
+        let users = Users::new(&[User { password_hash: Some(hash), ..user("a") }]);
+        users.proofs.close();
+        let refusal = users.person(&login("a", "p")).await.unwrap_err();
+        assert_eq!((refusal.status, refusal.retry_after.is_some()), (503, true));
+        // Who has proven it before needs none.
+        users.remember(mark(&users.key, "a", "p"));
+        assert!(users.person(&login("a", "p")).await.unwrap().is_some());
     }
 
     #[test]

@@ -185,7 +185,7 @@ impl Service {
             None => Params::parse(query, BodyKind::Ignored, b"")?.take("api_key"),
         };
         let credentials = Credentials::of(header, key.as_deref());
-        let person = self.gateway.users.person(&credentials).await;
+        let person = self.gateway.users.person(&credentials).await?;
         person.ok_or_else(|| Refusal::new(401, "Authentication required"))
     }
 
