@@ -169,6 +169,12 @@ fn one_bridge_over_three_nodes_outlives_its_home() {
         assert!(!ari.get("/applications").ok().to_string().contains("_gateway"));
         assert!(!ari.get("/endpoints").ok().to_string().contains("gateway-trunk"));
     }
+    // The whole of it, whatever node is named; in a node's list only at home, with the members there.
+    let whole = site.ari().get(&format!("/bridges/{bridge}?asteriskId={}", second.eid())).ok();
+    assert_eq!((&whole["asterisk_id"], channels(&whole)), (&json!(home.eid()), wanted.clone()));
+    let list = |post: &Post| site.ari().get(&format!("/bridges?asteriskId={}", post.eid())).ok();
+    assert_eq!(list(second), json!([]));
+    assert_eq!(list(home)[0]["channels"], json!([callers[0].id]));
     assert_eq!(site.posts.iter().map(legs).collect::<Vec<_>>(), [2, 1, 1]);
     for leg in ids(&home.asterisk.ari().get("/channels").ok()) {
         let is_caller = leg.trim_end_matches(";2") == callers[0].id;

@@ -15,8 +15,8 @@ use crate::index::Kind;
 use crate::node::Roster;
 
 impl Gateway {
-    /// What is otherwise with a bridge that spans: all its members are shown, and all its parts end
-    /// before it does.
+    /// What is otherwise with a bridge that spans: all its members are shown, whatever node is named,
+    /// and all its parts end before it does.
     pub(super) async fn of_span(
         &self,
         task: &Task,
