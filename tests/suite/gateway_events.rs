@@ -117,7 +117,12 @@ fn what_is_asked_over_the_socket(
         assert_eq!(told["value"], "a b&c");
     }
     let body = json!({"content_type": "application/json", "message_body": "{\"name\": \"b\"}"});
+    // It counts as one over HTTP does.
+    let name = "gateway_requests_total{method=\"POST\",area=\"bridges\",status=\"200\"}";
+    let count = || stage.gateways[0].metric(name);
+    let before = count();
     assert_eq!(ask(events, "POST", "bridges", &body)["status_code"], 200);
+    assert_eq!(count(), before + 1.0);
     for (method, uri, status) in
         [("GET", "channels/none", 404), ("POST", "events", 405), ("BREW", "channels", 400)]
     {

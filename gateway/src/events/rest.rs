@@ -66,11 +66,14 @@ pub(super) async fn answer(gateway: &Gateway, person: &Person, app: &str, text: 
     let since = Instant::now();
     let path = request.uri.split('?').next().unwrap_or_default().to_owned();
     let translated = translate(&request);
+    let mut area = "ari";
     let reply = match &translated {
-        Ok(translated) => carry(gateway, person, &request, translated).await,
+        Ok(translated) => carry(gateway, person, &request, translated, &mut area).await,
         Err((_, message)) => failure(&Refusal::bad(*message)),
     };
     let method = translated.as_ref().map_or(Method::GET, |translated| translated.method.clone());
+    let (took, status) = (since.elapsed(), reply.status());
+    gateway.metrics.note_request(&method, area, status, took);
     let node = reply.headers().get(&NODE).and_then(|value| value.to_str().ok()).map(str::to_owned);
     audit(
         &gateway.config.log,
@@ -80,9 +83,9 @@ pub(super) async fn answer(gateway: &Gateway, person: &Person, app: &str, text: 
             peer: &"websocket",
             method: &method,
             path: &path,
-            status: reply.status(),
+            status,
             node: node.as_deref(),
-            took: since.elapsed(),
+            took,
         },
     );
     let phrase = translated.err().map(|(phrase, _)| phrase);
@@ -129,18 +132,20 @@ async fn carry(
     person: &Person,
     request: &Request,
     translated: &Translated,
+    area: &mut &'static str,
 ) -> Reply {
     if request.message_body.len() > gateway.config.limits.body_bytes {
         return failure(&Refusal::new(413, "the body is too long"));
     }
     let sought = match Task::find(&translated.method, &translated.path) {
-        Ok((operation, _)) if operation.does == Does::Events => {
-            return failure(&Refusal::bad("this is the event websocket"));
-        }
         Ok(sought) => sought,
         Err(Unread::OtherMethods(_)) => return failure(&Refusal::new(405, "Invalid method")),
         Err(Unread::Refused(refusal)) => return failure(&refusal),
     };
+    *area = sought.0.area();
+    if sought.0.does == Does::Events {
+        return failure(&Refusal::bad("this is the event websocket"));
+    }
     let draft = Draft {
         method: translated.method.clone(),
         query: &translated.query,

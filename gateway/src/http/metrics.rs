@@ -112,7 +112,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    pub(super) fn note_request(
+    pub(crate) fn note_request(
         &self,
         method: &hyper::Method,
         area: &'static str,
