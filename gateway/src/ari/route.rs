@@ -50,8 +50,12 @@ impl Request<'_> {
     /// The application that it is about.
     pub(crate) fn app(&self) -> Option<String> {
         let named = self.named("applicationName").map(str::to_owned);
-        let given = |name| self.params.given(name).map(std::borrow::Cow::into_owned);
-        named.or_else(|| given("app")).or_else(|| given("application"))
+        // Not both: a node looks at one of them, and what is in the other is anything.
+        let parameter = match self.operation.does {
+            Does::Notifies | Does::Claims => "application",
+            _ => "app",
+        };
+        named.or_else(|| self.params.given(parameter).map(std::borrow::Cow::into_owned))
     }
 }
 

@@ -59,6 +59,9 @@ fn the_parameters_that_decide_are_asterisks() {
         let Some(described) = described(root) else { continue };
         for operation in OPERATIONS.iter().filter(|operation| operation.since <= major) {
             let key = (operation.method.to_owned(), operation.path.to_owned());
+            let names = ["app", "application"].map(|name| described[&key].contains(name));
+            let is_long = matches!(operation.does, Does::Notifies | Does::Claims);
+            assert!(names == [false; 2] || names == [!is_long, is_long], "{operation:?}");
             let decides = match operation.does {
                 Does::Creates(makes) | Does::OwnedMakes(_, makes) => makes.id,
                 Does::Joins | Does::Leaves => "channel",
