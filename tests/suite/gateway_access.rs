@@ -142,6 +142,7 @@ fn applications_of_others_are_closed() {
         ("POST", format!("/applications/mine-1/subscription?eventSource=channel:{their_call}")),
         ("POST", "/applications/mine-1/subscription?eventSource=channel:".to_owned()),
         ("GET", "/applications/theirs".to_owned()),
+        ("POST", "/events/user/x?application=theirs&app=mine-1".to_owned()),
         ("POST", "/channels?endpoint=Local/stay@default&app=theirs".to_owned()),
         ("POST", "/channels?endpoint=Local/stay@default&extension=stay".to_owned()),
         ("GET", "/asterisk/modules".to_owned()),
@@ -216,6 +217,13 @@ fn what_is_judged_is_what_a_node_does() {
         ] {
             let answer = mine.request("POST", &path, body.as_ref());
             assert_eq!(answer.status, 400, "{eid}: {path} {body:?}: {answer:?}");
+        }
+        // Nor does one that a node would find, and nobody has by that id.
+        let name = text(&post.asterisk.ari().get(&format!("/channels/{theirs}")).ok()["name"]);
+        for originator in [theirs.to_uppercase(), name.replace(';', "%3B")] {
+            let create = "/channels/create?endpoint=Local/stay@default&app=mine-1";
+            let answer = mine.post(&format!("{create}&originator={originator}"));
+            assert_eq!(answer.status, 403, "{eid}: {originator}: {answer:?}");
         }
         let told = post.asterisk.ari().get("/applications/mine-1").ok();
         assert_eq!(told["channel_ids"], json!([]), "{eid}");

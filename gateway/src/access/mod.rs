@@ -14,5 +14,5 @@ pub(crate) use credentials::Credentials;
 pub(crate) use hash::{hash_password, new_token};
 #[cfg(test)]
 pub(crate) use rights::tests::{anybody, limited_to};
-pub(crate) use rights::{Verdict, judge};
+pub(crate) use rights::{Named, Verdict, judge};
 pub(crate) use users::{Person, Users};

@@ -13,10 +13,30 @@ use crate::index::Kind;
 pub(crate) enum Verdict {
     Allowed,
     /// When all of these belong to the user's applications.
-    IfTheirs(Vec<(Kind, String)>),
+    IfTheirs(Vec<Named>),
     /// And only what belongs to the user's applications is shown.
     Filtered,
     Refused(Refusal),
+}
+
+/// What a request names, and somebody has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub kind: Kind,
+    pub id: String,
+    /// A node takes it for a channel's name too, and minds no case: that nobody has such an id does
+    /// not say that there is none.
+    pub is_loose: bool,
+}
+
+impl Named {
+    pub(crate) fn new(kind: Kind, id: impl Into<String>) -> Self {
+        Self { kind, id: id.into(), is_loose: false }
+    }
+
+    fn loose(id: impl Into<String>) -> Self {
+        Self { kind: Kind::Channel, id: id.into(), is_loose: true }
+    }
 }
 
 /// Judges a request.
@@ -61,20 +81,20 @@ fn limited(person: &Person, request: &Request<'_>) -> Verdict {
                 return refused("this user is limited to applications: name one");
             }
             let near = request.params.given("originator");
-            theirs.extend(near.map(|near| (Kind::Channel, near.into_owned())));
+            theirs.extend(near.map(Named::loose));
             // A bridge that is there is changed by this; a channel is refused by its node.
             if makes.kind == Kind::Bridge {
                 let given = request.params.given(makes.id).map(std::borrow::Cow::into_owned);
                 let id = Some(first()).filter(|id| !id.is_empty()).or(given);
-                theirs.extend(id.map(|id| (Kind::Bridge, id)));
+                theirs.extend(id.map(|id| Named::new(Kind::Bridge, id)));
             }
         }
         Does::Owned(kind) | Does::OwnedMakes(kind, _) | Does::OwnedEnds(kind) => {
-            theirs.push((kind, first()));
+            theirs.push(Named::new(kind, first()));
             theirs.extend(also_named(operation, request.params));
         }
         Does::Joins | Does::Leaves => {
-            theirs.push((Kind::Bridge, first()));
+            theirs.push(Named::new(Kind::Bridge, first()));
             theirs.extend(also_named(operation, request.params));
         }
         Does::Claims => {
@@ -90,7 +110,7 @@ fn limited(person: &Person, request: &Request<'_>) -> Verdict {
                     _ => continue,
                 };
                 match source.split_once(':') {
-                    Some((_, id)) if !id.is_empty() => theirs.push((kind, id.to_owned())),
+                    Some((_, id)) if !id.is_empty() => theirs.push(Named::new(kind, id)),
                     _ => return refused("this user is limited to applications, not to all"),
                 }
             }
@@ -110,18 +130,20 @@ fn limited(person: &Person, request: &Request<'_>) -> Verdict {
         _ => {}
     }
     // Files on a node's disk are nobody's.
-    theirs.retain(|(kind, _)| *kind != Kind::StoredRecording);
+    theirs.retain(|named| named.kind != Kind::StoredRecording);
     if theirs.is_empty() { Verdict::Allowed } else { Verdict::IfTheirs(theirs) }
 }
 
 /// The channels in an operation's parameters.
-fn also_named(operation: &Operation, params: &Params) -> Vec<(Kind, String)> {
-    let ids = match operation.path.rsplit('/').next() {
-        Some("addChannel" | "removeChannel") => params.all("channel"),
-        Some("dial") => params.given("caller").into_iter().map(Into::into).collect(),
+fn also_named(operation: &Operation, params: &Params) -> Vec<Named> {
+    match operation.path.rsplit('/').next() {
+        Some("addChannel" | "removeChannel") => {
+            let ids = params.all("channel").into_iter();
+            ids.map(|id| Named::new(Kind::Channel, id)).collect()
+        }
+        Some("dial") => params.given("caller").map(Named::loose).into_iter().collect(),
         _ => Vec::new(),
-    };
-    ids.into_iter().map(|id| (Kind::Channel, id)).collect()
+    }
 }
 
 #[cfg(test)]
@@ -222,7 +244,7 @@ pub(crate) mod tests {
         ] {
             assert_eq!(of(&person, method, path, query), Verdict::Allowed, "{path}");
         }
-        let theirs = |kind, id: &str| (kind, id.to_owned());
+        let theirs = |kind, id: &str| Named::new(kind, id);
         for (method, path, query, wanted) in [
             ("GET", "channels/c", "", vec![theirs(Kind::Channel, "c")]),
             ("POST", "playbacks/p/control", "", vec![theirs(Kind::Playback, "p")]),
@@ -242,7 +264,14 @@ pub(crate) mod tests {
                 "eventSource=bridge:b",
                 vec![theirs(Kind::Bridge, "b")],
             ),
-            ("POST", "channels", "app=mine&originator=c", vec![theirs(Kind::Channel, "c")]),
+            ("POST", "channels", "app=mine&originator=c", vec![Named::loose("c")]),
+            ("POST", "channels/create", "app=mine&originator=c", vec![Named::loose("c")]),
+            (
+                "POST",
+                "channels/c/dial",
+                "caller=d,e",
+                vec![theirs(Kind::Channel, "c"), Named::loose("d,e")],
+            ),
         ] {
             assert_eq!(of(&person, method, path, query), Verdict::IfTheirs(wanted), "{path}");
         }

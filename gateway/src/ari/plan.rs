@@ -33,6 +33,11 @@ impl Refusal {
         Self::new(404, message)
     }
 
+    /// 503: who was asked and did not answer may be the one.
+    pub(crate) fn unsure(who: &str) -> Self {
+        Self::unavailable(format!("the node that may have it does not answer: {who}"))
+    }
+
     /// 503: it will be otherwise.
     pub(crate) fn unavailable(message: impl Into<String>) -> Self {
         Self { status: 503, message: message.into(), retry_after: Some(2) }

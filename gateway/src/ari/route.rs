@@ -189,13 +189,9 @@ fn owner(known: &Known<'_>, kind: Kind, id: &str, none: &str) -> Result<Slot, Wa
     match (known.whereabouts)(kind, id) {
         Whereabouts::At(slot) => Ok(slot),
         Whereabouts::Nobody => Err(Refusal::not_found(none).into()),
-        Whereabouts::Unsure(who) => Err(unsure(&who).into()),
+        Whereabouts::Unsure(who) => Err(Refusal::unsure(&who).into()),
         Whereabouts::Unknown => Err(Way::Ask(kind, id.to_owned())),
     }
-}
-
-fn unsure(who: &str) -> Refusal {
-    Refusal::unavailable(format!("the node that may have it does not answer: {who}"))
 }
 
 fn create(request: &Request<'_>, known: &Known<'_>, makes: Makes) -> Result<Plan, Way> {
@@ -289,7 +285,7 @@ fn subscribe(request: &Request<'_>, known: &Known<'_>) -> Result<Plan, Way> {
         match (known.whereabouts)(kind, id) {
             Whereabouts::At(slot) => parts.entry(slot).or_default().push(source),
             Whereabouts::Unknown => return Err(Way::Ask(kind, id.to_owned())),
-            Whereabouts::Unsure(who) => return Err(unsure(&who).into()),
+            Whereabouts::Unsure(who) => return Err(Refusal::unsure(&who).into()),
             Whereabouts::Nobody => {
                 return Err(Refusal::new(422, "Event source does not exist").into());
             }
@@ -305,7 +301,7 @@ fn notify(request: &Request<'_>, known: &Known<'_>) -> Result<Plan, Way> {
         let slot = match (known.whereabouts)(kind, id) {
             Whereabouts::At(slot) => slot,
             Whereabouts::Unknown => return Err(Way::Ask(kind, id.to_owned())),
-            Whereabouts::Unsure(who) => return Err(unsure(&who).into()),
+            Whereabouts::Unsure(who) => return Err(Refusal::unsure(&who).into()),
             Whereabouts::Nobody => {
                 return Err(Refusal::new(422, "Event source was not found").into());
             }

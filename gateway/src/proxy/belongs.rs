@@ -9,7 +9,7 @@ use hyper::StatusCode;
 use serde::Deserialize;
 
 use super::Gateway;
-use crate::access::Person;
+use crate::access::{Named, Person};
 use crate::ari::{Refusal, Whereabouts, encode};
 use crate::fleet::Slot;
 use crate::index::Kind;
@@ -35,10 +35,10 @@ impl Gateway {
         &self,
         roster: &Roster,
         person: &Person,
-        kind: Kind,
-        id: &str,
+        named: &Named,
         at: Option<Slot>,
     ) -> Result<(), Refusal> {
+        let (kind, id) = (named.kind, named.id.as_str());
         let owner = self.index.owner(kind, id).filter(|owner| {
             roster.member(owner.slot).is_some() && at.is_none_or(|at| at == owner.slot)
         });
@@ -51,7 +51,8 @@ impl Gateway {
             Some(slot) => self.node_says(roster, person, slot, kind, id).await?,
             None => match self.ask(roster, kind, id).await? {
                 Whereabouts::At(slot) => self.node_says(roster, person, slot, kind, id).await?,
-                _ => true,
+                Whereabouts::Unsure(who) => return Err(Refusal::unsure(&who)),
+                _ => !named.is_loose,
             },
         };
         if is_theirs {
@@ -121,8 +122,9 @@ impl Gateway {
         let body = self.read_of(roster, slot, "/ari/applications".to_owned()).await?;
         let apps: Option<Vec<Application>> =
             body.and_then(|body| serde_json::from_slice(&body).ok());
+        let apps = apps.ok_or_else(|| Refusal::unavailable("a node does not tell whose it is"))?;
         let mut belongings = Belongings::new();
-        for app in apps.unwrap_or_default() {
+        for app in apps {
             let channels = app.channel_ids.into_iter().map(|id| (Kind::Channel, id));
             let bridges = app.bridge_ids.into_iter().map(|id| (Kind::Bridge, id));
             for belonging in channels.chain(bridges) {
@@ -132,6 +134,7 @@ impl Gateway {
         Ok(belongings)
     }
 
+    /// `None`: there is no such thing.
     async fn read_of(
         &self,
         roster: &Roster,
@@ -140,10 +143,12 @@ impl Gateway {
     ) -> Result<Option<bytes::Bytes>, Refusal> {
         let Some(member) = roster.member(slot) else { return Ok(None) };
         let outgoing = Outgoing::get(path, self.config.nodes.question_timeout);
+        let eid = &member.node.eid;
         match member.client.fetch(&outgoing).await {
             Ok((StatusCode::OK, body)) => Ok(Some(body)),
-            Ok(_) => Ok(None),
-            Err(error) => Err(Refusal::unavailable(format!("node {} {error}", member.node.eid))),
+            Ok((StatusCode::NOT_FOUND, _)) => Ok(None),
+            Ok((status, _)) => Err(Refusal::unavailable(format!("node {eid} says {status}"))),
+            Err(error) => Err(Refusal::unavailable(format!("node {eid} {error}"))),
         }
     }
 }

@@ -38,8 +38,8 @@ impl Gateway {
             Verdict::IfTheirs(named) => {
                 let node = task.node.as_deref().and_then(|eid| roster.fleet.by_eid(eid));
                 let at = node.map(|node| node.slot);
-                for (kind, id) in named {
-                    self.check_belongs(&roster, &task.person, kind, &id, at).await?;
+                for named in &named {
+                    self.check_belongs(&roster, &task.person, named, at).await?;
                 }
             }
         }

@@ -9,6 +9,7 @@ use hyper::{Method, StatusCode};
 use super::reply::{self, Reply};
 use super::stamp::stamped;
 use super::{Gateway, Task};
+use crate::access::Named;
 use crate::ari::{Does, Refusal, Whereabouts};
 use crate::fleet::Slot;
 use crate::index::Kind;
@@ -82,8 +83,8 @@ impl Gateway {
         }
         if task.person.is_limited() {
             // Before, what the named node has was looked at, and it has no such bridge.
-            let person = &task.person;
-            self.check_belongs(roster, person, Kind::Bridge, task.bridge(), None).await?;
+            let bridge = Named::new(Kind::Bridge, task.bridge());
+            self.check_belongs(roster, &task.person, &bridge, None).await?;
         }
         let channels = task.params.all("channel");
         self.span(task, roster, home, &[(named, channels)]).await

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Draft, Gateway, Task, refresh};
-use crate::access::{anybody, limited_to};
+use crate::access::{Named, anybody, limited_to};
 use crate::ari::Whereabouts;
 use crate::config::{Config, Origin};
 use crate::fleet::{ConsulState, Fleet, Node, Slot, State, Watch};
@@ -254,7 +254,8 @@ async fn what_several_applications_have_is_each_ones() {
     let gateway = &scene.gateway;
     let roster = &roster(gateway, &[node.port]);
     let may = |app: &'static str, kind, id: &'static str| async move {
-        let checked = gateway.check_belongs(roster, &limited_to(&[app]), kind, id, None).await;
+        let (person, named) = (limited_to(&[app]), Named::new(kind, id));
+        let checked = gateway.check_belongs(roster, &person, &named, None).await;
         checked.map_err(|refusal| refusal.status)
     };
     // One that a request was about is not the only one.
@@ -270,6 +271,62 @@ async fn what_several_applications_have_is_each_ones() {
     let count = node.requests().len();
     assert_eq!(may("a", Kind::Channel, "own").await, Ok(()));
     assert_eq!(node.requests().len(), count);
+}
+
+#[tokio::test]
+async fn what_no_node_says_to_be_theirs_is_refused() {
+    let status = |path: &'static str, status: u16| {
+        Scripted::start(move |_, request| match request.starts_with(path) {
+            true => Answer::json(status, "", "{}"),
+            false => Answer::json(200, "", "{}"),
+        })
+    };
+    let scene = scene_with(Arc::default(), config("5s", "1h"));
+    let gateway = &scene.gateway;
+    let may = |node: Scripted, kind, at| async move {
+        let roster = roster(gateway, &[node.port]);
+        let named = Named::new(kind, "x");
+        let checked = gateway.check_belongs(&roster, &limited_to(&["a"]), &named, at).await;
+        checked.map_err(|refusal| refusal.status)
+    };
+    let at = Some(SLOT);
+    for kind in [Kind::Channel, Kind::Bridge] {
+        assert_eq!(may(status("GET /ari/applications ", 503).await, kind, at).await, Err(503));
+        assert_eq!(may(status("GET /ari/applications ", 200).await, kind, at).await, Err(503));
+    }
+    let playback = "GET /ari/playbacks/x ";
+    assert_eq!(may(status(playback, 500).await, Kind::Playback, at).await, Err(503));
+    assert_eq!(may(status(playback, 404).await, Kind::Playback, at).await, Ok(()));
+    assert_eq!(may(status("GET /ari/channels/x ", 503).await, Kind::Channel, None).await, Err(503));
+}
+
+#[tokio::test]
+async fn a_channel_that_a_node_would_find_by_its_name_is_refused() {
+    let node = Scripted::start(|_, request| match request.starts_with("GET ") {
+        true => Answer::json(404, "", "{}"),
+        false => Answer::json(200, "", "{}"),
+    })
+    .await;
+    let scene = scene_with(Arc::default(), config("5s", "1h"));
+    let gateway = &scene.gateway;
+    let port = node.port;
+    let create = |person, query| async move {
+        gateway.roster.store(Arc::new(roster(gateway, &[port])));
+        let draft = Draft {
+            method: Method::POST,
+            query,
+            content_type: None,
+            body: Bytes::default(),
+            node: None,
+        };
+        let sought = Task::find(&draft.method, "/ari/channels/create").unwrap();
+        let task = Task::read(sought, draft, person, || "ours".to_owned()).unwrap();
+        gateway.carry(&task).await.status()
+    };
+    let query = "endpoint=x&app=a&originator=PJSIP/theirs-1";
+    assert_eq!(create(limited_to(&["a"]), query).await, 403);
+    assert_eq!(create(limited_to(&["a"]), "endpoint=x&app=a").await, 200);
+    assert_eq!(create(anybody(), query).await, 200);
 }
 
 #[tokio::test]
