@@ -39,6 +39,8 @@ impl Named {
     }
 }
 
+const NOT_ALL: &str = "this user is limited to applications, not to all";
+
 /// Judges a request.
 pub(crate) fn judge(person: &Person, request: &Request<'_>) -> Verdict {
     let operation = request.operation;
@@ -104,14 +106,19 @@ fn limited(person: &Person, request: &Request<'_>) -> Verdict {
             let parameter =
                 if operation.does == Does::Subscribes { "eventSource" } else { "source" };
             for source in request.params.all(parameter) {
-                let kind = match source.split_once(':') {
-                    Some(("channel", _)) => Kind::Channel,
-                    Some(("bridge", _)) => Kind::Bridge,
-                    _ => continue,
-                };
                 match source.split_once(':') {
-                    Some((_, id)) if !id.is_empty() => theirs.push(Named::new(kind, id)),
-                    _ => return refused("this user is limited to applications, not to all"),
+                    Some(("channel" | "bridge", "")) => return refused(NOT_ALL),
+                    Some(("channel", id)) => theirs.push(Named::new(Kind::Channel, id)),
+                    Some(("bridge", id)) => theirs.push(Named::new(Kind::Bridge, id)),
+                    // Who subscribes to a technology is told of all its calls.
+                    Some(("endpoint", name))
+                        if operation.does == Does::Subscribes
+                            && !name.is_empty()
+                            && !name.contains('/') =>
+                    {
+                        return refused(NOT_ALL);
+                    }
+                    _ => {}
                 }
             }
         }
@@ -119,7 +126,7 @@ fn limited(person: &Person, request: &Request<'_>) -> Verdict {
             return refused("this user is limited to applications: name one");
         }
         Does::Events if request.params.is_true("subscribeAll") => {
-            return refused("this user is limited to applications, not to all");
+            return refused(NOT_ALL);
         }
         Does::Reads(Merge::Lists) if matches!(operation.area(), "channels" | "bridges") => {
             return Verdict::Filtered;
@@ -215,6 +222,7 @@ pub(crate) mod tests {
             ("GET", "applications/other", ""),
             ("POST", "applications/other/subscription", "eventSource=endpoint:x"),
             ("POST", "applications/mine/subscription", "eventSource=channel:"),
+            ("POST", "applications/mine/subscription", "eventSource=endpoint:PJSIP"),
             ("POST", "channels", "endpoint=x&app=other"),
             ("POST", "channels", "endpoint=x&extension=1"),
             ("POST", "channels/x/move", "app=other"),
@@ -234,6 +242,8 @@ pub(crate) mod tests {
         }
         for (method, path, query) in [
             ("GET", "applications/mine", ""),
+            ("POST", "events/user/e", "application=mine&source=endpoint:PJSIP"),
+            ("POST", "applications/mine/subscription", "eventSource=endpoint:,endpoint:PJSIP/a"),
             ("POST", "channels", "endpoint=x&app=mine"),
             ("GET", "events", "app=mine"),
             ("GET", "events", "app=mine&subscribeAll=false"),
