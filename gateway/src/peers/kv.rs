@@ -106,7 +106,17 @@ impl Peers {
     /// Sets it for as long as our session lives, unless another session's is there: then `false`.
     pub(crate) async fn put_held(&self, key: &str, value: &[u8]) -> Result<bool, Fault> {
         let session = self.session().ok_or(Fault::NoSession)?;
-        let more = json!({"Value": carried(value), "Session": &*session});
+        self.hold(key, value, &session).await
+    }
+
+    /// The same, of this session of ours.
+    pub(super) async fn hold(
+        &self,
+        key: &str,
+        value: &[u8],
+        session: &SessionId,
+    ) -> Result<bool, Fault> {
+        let more = json!({"Value": carried(value), "Session": &**session});
         let outcome = self.transact(vec![operation("lock", key, more)]).await?;
         Ok(matches!(outcome, Outcome::Done(_)))
     }
@@ -121,14 +131,6 @@ impl Peers {
         let more = json!({"Index": index});
         let outcome = self.transact(vec![operation("delete-cas", key, more)]).await?;
         Ok(matches!(outcome, Outcome::Done(_)))
-    }
-
-    /// Removes it if this session of ours still holds it.
-    pub(super) async fn delete_held(&self, key: &str, session: &SessionId) -> Result<(), Fault> {
-        let more = json!({"Session": &**session});
-        let both =
-            vec![operation("check-session", key, more), operation("delete", key, Value::Null)];
-        self.transact(both).await.map(drop)
     }
 
     async fn transact(&self, operations: Vec<Value>) -> Result<Outcome, Fault> {
@@ -171,13 +173,8 @@ impl Peers {
             return Err(Fault::NoSession);
         }
         // Consul 1.8's words; there are no codes.
-        const OTHERWISE: [&str; 5] = [
-            "index is stale",
-            "doesn't exist",
-            "already held",
-            "lock delay",
-            "doesn't match requested session",
-        ];
+        const OTHERWISE: [&str; 4] =
+            ["index is stale", "doesn't exist", "already held", "lock delay"];
         if OTHERWISE.into_iter().any(says) {
             return Ok(Outcome::Otherwise);
         }

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
+use super::claims::{Claim, Owes};
 use super::{Peers, SessionId};
 use crate::consul::Fault;
 
@@ -26,34 +26,19 @@ pub(crate) enum Locking {
 /// The lock, until it is released or dropped, or the session is lost.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    of: Option<(Peers, String, SessionId)>,
+    claim: Claim,
+    session: SessionId,
 }
 
 impl Lock {
     /// Whether the session that has it still lives, as far as is known.
     pub(crate) fn is_ours(&self) -> bool {
-        self.of
-            .as_ref()
-            .is_some_and(|(peers, _, session)| peers.session().as_ref() == Some(session))
+        self.claim.peers.session().as_ref() == Some(&self.session)
     }
 
     /// Gives it to whoever waits for it.
-    pub(crate) async fn release(mut self) {
-        if let Some((peers, key, session)) = self.of.take() {
-            // Should it fail, it ends with the session.
-            let _ = peers.delete_held(&key, &session).await;
-        }
-    }
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        if let (Some((peers, key, session)), Ok(runtime)) = (self.of.take(), Handle::try_current())
-        {
-            runtime.spawn(async move {
-                let _ = peers.delete_held(&key, &session).await;
-            });
-        }
+    pub(crate) async fn release(self) {
+        self.claim.give_back().await;
     }
 }
 
@@ -61,18 +46,28 @@ impl Peers {
     /// Takes the lock of this name. One process takes it several times: keep its own order first.
     pub(crate) async fn lock(&self, key: &str, within: Duration) -> Result<Lock, Locking> {
         let until = Instant::now() + within;
+        let mut claim = Claim::new(self, key);
+        // Another each time: only what changes the value changes the key's index.
+        let value = format!("{} {:016x}", self.name(), rand::random::<u64>());
         loop {
-            let session = self.session();
-            let tried = self.put_held(key, self.name().as_bytes()).await;
-            let fault = match (tried, session) {
-                (Ok(true), Some(session)) => {
-                    return Ok(Lock { of: Some((self.clone(), key.to_owned(), session)) });
-                }
-                (Ok(_), _) => Locking::Taken,
+            let fault = match self.session() {
                 // One is being made.
-                (Err(Fault::NoSession), _) => Locking::Fault(Fault::NoSession),
-                (Err(fault), _) => return Err(fault.into()),
+                None => Locking::Fault(Fault::NoSession),
+                Some(session) => {
+                    // From here on, whether we hear of it or not.
+                    claim.owes = Owes::Maybe;
+                    match self.hold(key, value.as_bytes(), &session).await {
+                        Ok(true) => {
+                            claim.owes = Owes::Key;
+                            return Ok(Lock { claim, session });
+                        }
+                        Ok(false) => Locking::Taken,
+                        Err(Fault::NoSession) => Locking::Fault(Fault::NoSession),
+                        Err(fault) => return Err(fault.into()),
+                    }
+                }
             };
+            claim.owes = Owes::Nothing;
             if Instant::now() >= until {
                 return Err(fault);
             }

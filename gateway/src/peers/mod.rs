@@ -4,6 +4,7 @@
 //! What gateways have in common, by Consul: a session of this process, who holds a key, keys and
 //! values. While Consul is silent, what was known last stays, but for what the session held.
 
+mod claims;
 mod kv;
 mod lock;
 mod session;
@@ -18,6 +19,7 @@ pub(crate) use lock::{Lock, Locking};
 
 use crate::config::Consul;
 use crate::consul::Agent;
+use claims::Claims;
 use session::{Session, SessionId};
 
 /// This process among its peers.
@@ -26,6 +28,7 @@ pub(crate) struct Peers {
     agent: Arc<Agent>,
     session: Session,
     name: Arc<str>,
+    claims: Arc<Claims>,
 }
 
 impl Peers {
@@ -33,7 +36,9 @@ impl Peers {
     pub(crate) fn start(settings: Consul, name: &str) -> Result<Self, String> {
         let agent = Arc::new(Agent::new(settings)?);
         let session = Session::start(Arc::clone(&agent), name);
-        Ok(Self { agent, session, name: name.into() })
+        let peers = Self { agent, session, name: name.into(), claims: Arc::default() };
+        tokio::spawn(claims::give_back(peers.clone()));
+        Ok(peers)
     }
 
     /// This process's name.

@@ -106,7 +106,7 @@ async fn keys_that_no_path_can_name_are_read_and_set() {
 }
 
 #[tokio::test]
-async fn a_lock_is_waited_for_and_given_back() {
+async fn a_lock_is_waited_for() {
     static TAKEN: AtomicBool = AtomicBool::new(true);
     let consul = Scripted::start(|_, request| {
         if request.contains("/session/") {
@@ -124,9 +124,151 @@ async fn a_lock_is_waited_for_and_given_back() {
     TAKEN.store(false, Ordering::SeqCst);
     let lock = peers.lock("k", Duration::from_secs(20)).await.unwrap();
     assert!(lock.is_ours());
+}
+
+/// One key of Consul's, and what is amiss with those that change it.
+#[derive(Debug, Default)]
+struct Key {
+    /// Its index, and the value it has.
+    held: Option<(u64, String)>,
+    changes: u64,
+    /// No lock is answered; this one is carried out later.
+    unanswered: Option<String>,
+    has_no_leader: bool,
+}
+
+impl Key {
+    fn carry_out_late(&mut self) {
+        let unanswered = self.unanswered.take().unwrap();
+        self.carry_out(&unanswered);
+    }
+
+    /// The session is always the same one.
+    fn carry_out(&mut self, request: &str) -> Answer {
+        let told = |held: &(u64, String)| json!({"Key": "k", "ModifyIndex": held.0, "Session": "aa", "Value": ""});
+        let body = request.split("\r\n\r\n").nth(1).unwrap_or_default();
+        let asked: serde_json::Value = serde_json::from_str(body).unwrap();
+        let operation = &asked[0]["KV"];
+        match operation["Verb"].as_str().unwrap() {
+            "lock" => {
+                self.changes += 1;
+                let value = operation["Value"].as_str().unwrap().to_owned();
+                let held = self.held.insert((self.changes, value));
+                done(&[told(held)])
+            }
+            "get" => match &self.held {
+                Some(held) => done(&[told(held)]),
+                None => otherwise("key \"k\" doesn't exist"),
+            },
+            "delete-cas" => match &self.held {
+                Some((index, _)) if operation["Index"] != *index => {
+                    otherwise("failed to delete key \"k\", index is stale")
+                }
+                _ => {
+                    self.held = None;
+                    done(&[])
+                }
+            },
+            other => panic!("{other}"),
+        }
+    }
+}
+
+type Shared = Arc<watch::Sender<Key>>;
+
+async fn consul_of(key: &Shared) -> Scripted {
+    let key = Arc::clone(key);
+    Scripted::start(move |_, request| {
+        if request.contains("/session/") {
+            return session("aa");
+        }
+        let mut answer = Answer::Silence;
+        key.send_modify(|key| {
+            if key.has_no_leader {
+                answer = Answer::json(500, "", "No cluster leader");
+            } else if let Some(unanswered) = &mut key.unanswered
+                && request.contains(r#""Verb":"lock""#)
+            {
+                *unanswered = request.to_owned();
+            } else {
+                answer = key.carry_out(request);
+            }
+        });
+        answer
+    })
+    .await
+}
+
+async fn is_so(key: &Shared, fits: impl FnMut(&Key) -> bool) {
+    let mut seen = key.subscribe();
+    timeout(Duration::from_secs(20), seen.wait_for(fits)).await.unwrap().unwrap();
+}
+
+const LONG: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn a_release_that_fails_is_tried_again() {
+    let key = Shared::default();
+    let consul = consul_of(&key).await;
+    let peers = peers(consul.port);
+    let lock = peers.lock("k", LONG).await.unwrap();
+    key.send_modify(|key| key.has_no_leader = true);
     lock.release().await;
-    let asked = consul.requests();
-    assert!(asked.last().unwrap().contains("check-session"), "{asked:?}");
+    key.send_modify(|key| key.has_no_leader = false);
+    is_so(&key, |key| key.held.is_none()).await;
+    // And so is that of one that is dropped.
+    drop(peers.lock("k", LONG).await.unwrap());
+    is_so(&key, |key| key.held.is_none()).await;
+    assert_eq!(key.borrow().changes, 2);
+}
+
+#[tokio::test]
+async fn a_lock_that_comes_late_is_given_back() {
+    let key = Shared::default();
+    key.send_modify(|key| key.unanswered = Some(String::new()));
+    let consul = consul_of(&key).await;
+    let peers = peers(consul.port);
+    assert_eq!(peers.lock("k", LONG).await.unwrap_err(), Locking::Fault(Fault::Silent));
+    // It is looked for, and is not there yet.
+    let is_asked = |_: &Key| consul.requests().iter().any(|asked| asked.contains("\"get\""));
+    is_so(&key, is_asked).await;
+    key.send_modify(Key::carry_out_late);
+    is_so(&key, |key| key.changes == 1 && key.held.is_none()).await;
+}
+
+#[tokio::test]
+async fn a_lock_whose_taker_is_gone_is_given_back() {
+    let key = Shared::default();
+    key.send_modify(|key| key.unanswered = Some(String::new()));
+    let consul = consul_of(&key).await;
+    let peers = peers(consul.port);
+    tokio::select! {
+        _ = peers.lock("k", LONG) => panic!("it was not answered"),
+        () = is_so(&key, |key| key.unanswered.as_deref() != Some("")) => {}
+    }
+    key.send_modify(Key::carry_out_late);
+    is_so(&key, |key| key.changes == 1 && key.held.is_none()).await;
+}
+
+#[tokio::test]
+async fn a_lock_that_is_taken_again_is_not_given_back() {
+    let key = Shared::default();
+    let consul = consul_of(&key).await;
+    let peers = peers(consul.port);
+    let first = peers.lock("k", LONG).await.unwrap();
+    key.send_modify(|key| key.has_no_leader = true);
+    first.release().await;
+    let second = peers.lock("k", Duration::ZERO).await;
+    assert_eq!(second.unwrap_err(), Locking::Fault(Fault::Status(500)));
+    key.send_modify(|key| key.has_no_leader = false);
+    let (third, fourth) = (peers.lock("k", LONG).await.unwrap(), peers.lock("k", LONG).await);
+    let before = key.borrow().held.clone();
+    assert!(before.is_some());
+    // One of two goes: the other still has it.
+    third.release().await;
+    assert_eq!(key.borrow().held, before);
+    fourth.unwrap().release().await;
+    is_so(&key, |key| key.held.is_none()).await;
 }
 
 #[tokio::test]
