@@ -33,6 +33,7 @@ use clap::{Parser, Subcommand};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -238,13 +239,16 @@ async fn run(config: Config) -> Result<(), String> {
         _ = interrupt.recv() => {}
     }
     tracing::info!("stopping");
+    let until = Instant::now() + drain + events::FAREWELL;
+    hub.close();
     // The server holds the other end.
     let _ = stop.send(true);
     let served = serving.await;
     // What is being mended is not: others do.
     let _ = keeping.await;
-    // Sockets are told, and say goodbye.
-    let _ = tokio::time::timeout(drain, hub.empty()).await;
+    // Sockets send what waits for their clients, and say goodbye.
+    let _ = tokio::time::timeout_at(until, hub.empty()).await;
+    let served = served.map(http::Rest::cut);
     if let Some(announcing) = announcing {
         // That they have ended, and so how far they were told.
         let _ = tokio::time::timeout(FAREWELL, announcing).await;

@@ -17,7 +17,7 @@ use crate::gateway_stage::{Stage, about};
 scenarios!(an_application_has_the_events_of_all_nodes, without_a_broker_there_are_no_events,);
 
 /// Of a websocket's request.
-const HEAD: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+pub(crate) const HEAD: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
                     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 /// The next event of a type about this call.

@@ -177,16 +177,31 @@ fn statuses(port: u16, request: &str) -> Vec<u16> {
     heads.filter_map(|head| head.get(..3)?.parse().ok()).collect()
 }
 
-/// A node that has nothing, and says so.
-fn node() -> Pretender {
-    Pretender::start(|request: &Request| match request.path() {
+/// The answers of a node that has nothing, and says so.
+pub(crate) fn nothing(request: &Request) -> Answer {
+    match request.path() {
         "/ari/asterisk/info" => Answer::json(&json!({
             "system": {"entity_id": "pretended", "version": "22.10.1"},
             "status": {"startup_time": "2026-01-01T00:00:00.000+0000"},
         })),
         path if path.matches('/').count() == 2 => Answer::json(&json!([])),
         _ => Answer::json(&json!({"message": "none"})).with_status(404),
-    })
+    }
+}
+
+/// A gateway for this node alone, with these lines in its configuration.
+pub(crate) fn gateway_of(node: &Pretender, consul: &Consul, lines: &[(&str, &str)]) -> Gateway {
+    let service = json!({
+        "ID": "pretended", "Name": "asterisk", "Address": "127.0.0.1", "Port": 5060,
+        "Meta": {"eid": "pretended", "ari_port": node.port().to_string()},
+    });
+    consul.request("PUT", "/v1/agent/service/register", Some(&service)).ok();
+    let gateway = Gateway::start(consul.port(), lines);
+    eventually("the node", seconds(20), || {
+        let nodes = gateway.metric("gateway_nodes{kind=\"passing\"}");
+        if nodes == 1.0 { Ok(()) } else { Err(nodes) }
+    });
+    gateway
 }
 
 /// Why this is nothing that a node should get.
@@ -219,18 +234,9 @@ fn fault(request: &Request, operations: &[(String, String)]) -> Option<&'static 
 }
 
 fn requests_at_random_make_no_fault_and_reach_no_node() {
-    let (consul, node) = (Consul::start(), node());
-    let service = json!({
-        "ID": "pretended", "Name": "asterisk", "Address": "127.0.0.1", "Port": 5060,
-        "Meta": {"eid": "pretended", "ari_port": node.port().to_string()},
-    });
-    consul.request("PUT", "/v1/agent/service/register", Some(&service)).ok();
+    let (consul, node) = (Consul::start(), Pretender::start(nothing));
     let limits = "body_bytes = 4096\nheader_bytes = 8192\nbody = \"1s\"\nidle = \"1s\"";
-    let gateway = Gateway::start(consul.port(), &[("limits", limits)]);
-    eventually("the node", seconds(20), || {
-        let nodes = gateway.metric("gateway_nodes{kind=\"passing\"}");
-        if nodes == 1.0 { Ok(()) } else { Err(nodes) }
-    });
+    let gateway = gateway_of(&node, &consul, &[("limits", limits)]);
     let operations = operations();
     let paths: Vec<String> = operations.iter().map(|(_, path)| path.clone()).collect();
     let begun = node.requests().len();

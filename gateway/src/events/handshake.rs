@@ -89,11 +89,11 @@ pub(crate) async fn open(
                 everywhere(gateway, app, is_told_all).await;
             }
         };
-        join(is_there, seat.share()).await;
+        join(is_there, seat.membership.share()).await;
     };
     if timeout_at(until, is_ready).await.is_err() {
         tracing::warn!("applications {} are not on all nodes and gateways yet", apps.join(", "));
-        seat.share_now();
+        seat.membership.share_now();
     }
     let client = Client {
         gateway: Arc::clone(gateway),

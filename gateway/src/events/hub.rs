@@ -84,17 +84,25 @@ pub(super) struct Wanted {
     pub has_all: bool,
 }
 
-/// A socket's side: it leaves when this is dropped.
+/// A socket's side.
 #[derive(Debug)]
 pub(super) struct Seat {
+    pub membership: Membership,
+    pub events: mpsc::Receiver<Parcel>,
+    pub slow: Arc<Notify>,
+    /// The last to go: until then the hub is not empty.
+    _place: OwnedSemaphorePermit,
+}
+
+/// A socket's place among those of its applications: it leaves when this is dropped, and what has
+/// been put into its queue is still there.
+#[derive(Debug)]
+pub(super) struct Membership {
     hub: Arc<Hub>,
     id: SocketId,
     apps: Vec<String>,
     /// Those of them of which it has a part of the calls.
     shared: Vec<String>,
-    pub events: mpsc::Receiver<Parcel>,
-    pub slow: Arc<Notify>,
-    _place: OwnedSemaphorePermit,
 }
 
 impl Hub {
@@ -120,6 +128,16 @@ impl Hub {
     /// The applications whose events are wanted.
     pub(crate) fn wanted(&self) -> watch::Receiver<Arc<BTreeSet<String>>> {
         self.wanted.subscribe()
+    }
+
+    /// At a stop all sockets leave together: none is told of calls that it would take over from
+    /// another. What waits for them is still there.
+    pub(crate) fn close(&self) {
+        let state = &mut *self.state();
+        state.apps.clear();
+        self.tell(&state.apps);
+        state.sharing.leave_all(Instant::now());
+        self.share_changes.send_replace(());
     }
 
     /// Until all sockets have ended.
@@ -148,7 +166,8 @@ impl Hub {
         self.tell(&state.apps);
         drop(state);
         let hub = Arc::clone(self);
-        Ok(Seat { hub, id, apps: wanted.apps, shared, events, slow, _place: place })
+        let membership = Membership { hub, id, apps: wanted.apps, shared };
+        Ok(Seat { membership, events, slow, _place: place })
     }
 
     /// Passes an event on to who is to have it. `lookup` finds the snapshot of a channel of its
@@ -289,7 +308,7 @@ impl Socket {
     }
 }
 
-impl Seat {
+impl Membership {
     /// Has its part of shared calls from now on: until the other gateways know of that.
     pub(super) async fn share(&self) {
         if self.shared.is_empty() {
@@ -331,7 +350,7 @@ fn clock() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-impl Drop for Seat {
+impl Drop for Membership {
     fn drop(&mut self) {
         self.hub.leave(self.id, &self.apps);
     }
@@ -362,7 +381,7 @@ mod tests {
 
     fn join(hub: &Arc<Hub>, names: &[&str]) -> Seat {
         let seat = hub.join(wanted(names)).unwrap();
-        seat.share_now();
+        seat.membership.share_now();
         seat
     }
 
@@ -406,11 +425,25 @@ mod tests {
     }
 
     #[test]
+    fn at_a_stop_each_has_what_waits_for_it_and_nobody_takes_over() {
+        let hub = hub(&["a"]);
+        let (mut one, mut two) = (join(&hub, &["a"]), join(&hub, &["a"]));
+        assert_eq!(dispatch(&hub, "a", "c").sockets, 1);
+        hub.close();
+        assert!(hub.is_left());
+        assert_eq!(dispatch(&hub, "a", "d").sockets, 0);
+        assert!(one.events.try_recv().is_ok());
+        drop(one);
+        assert!(two.events.try_recv().is_err());
+        assert_eq!(hub.places.available_permits(), 2);
+    }
+
+    #[test]
     fn who_wants_all_has_all() {
         let hub = hub(&["a"]);
         let mut one = join(&hub, &["a"]);
         let mut all = hub.join(Wanted { has_all: true, ..wanted(&["a"]) }).unwrap();
-        all.share_now();
+        all.membership.share_now();
         assert_eq!(dispatch(&hub, "a", "c").sockets, 2);
         assert!(one.events.try_recv().is_ok() && all.events.try_recv().is_ok());
         drop(one);
@@ -422,22 +455,23 @@ mod tests {
     async fn a_socket_is_served_once_the_others_know_of_it() {
         let hub = hub(&["a"]);
         let seat = hub.join(wanted(&["a"])).unwrap();
-        let is_shared = |seat: &Seat| futures_util::FutureExt::now_or_never(seat.share()).is_some();
+        let is_shared =
+            |seat: &Seat| futures_util::FutureExt::now_or_never(seat.membership.share()).is_some();
         assert!(!is_shared(&seat) && hub.announcement() == Announcement::default());
         hub.see(Announcements::new());
         assert!(!is_shared(&seat));
         let mut all = Announcements::from([("here".into(), hub.announcement())]);
         hub.see(all.clone());
         // No other has calls.
-        assert_eq!(hub.state().sharing.settled(seat.id), Some(0));
-        seat.share().await;
+        assert_eq!(hub.state().sharing.settled(seat.membership.id), Some(0));
+        seat.membership.share().await;
         let other = Hub::new(hub.settings.clone(), "there");
         let second = other.join(wanted(&["a"])).unwrap();
-        second.share_now();
+        second.membership.share_now();
         all.insert("there".into(), other.announcement());
         other.see(all);
         assert!(!is_shared(&second));
-        second.share().await;
+        second.membership.share().await;
     }
 
     #[test]

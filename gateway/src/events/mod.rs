@@ -18,3 +18,4 @@ pub(crate) use feed::Feed;
 pub(crate) use handshake::{Sockets, open};
 pub(crate) use hub::Hub;
 pub(crate) use share::{Counts, announce, follow, seen};
+pub(crate) use socket::FAREWELL;

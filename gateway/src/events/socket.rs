@@ -13,7 +13,7 @@ use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
@@ -25,8 +25,8 @@ use crate::access::Person;
 use crate::net::stopped;
 use crate::proxy::Gateway;
 
-/// For what the client must take: a farewell.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// For what the client must take at the end: what waits for it at a stop, and a farewell.
+pub(crate) const FAREWELL: Duration = Duration::from_secs(5);
 /// From our answer to the connection being ours.
 const BEGIN: Duration = Duration::from_secs(10);
 /// Answers to REST requests that wait to be sent; no more requests are read then.
@@ -86,21 +86,28 @@ impl Client {
         let io = TokioIo::new(upgraded);
         let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
         let (mut sink, mut stream) = socket.split();
-        let (answers, mut answered) = mpsc::channel(ANSWERS);
+        let (answers, answered) = mpsc::channel(ANSWERS);
         self.gateway.metrics.sockets.inc();
         let heard = Heard::default();
         let app = self.app.as_str();
         tracing::info!(app, user = self.person.name(), "event websocket of {app} is open");
         let end = tokio::select! {
-            () = self.read(&mut stream, &answers, &heard) => End::Theirs,
-            end = self.write(&mut sink, &mut seat, &mut answered, &heard) => end,
+            end = self.read(&mut stream, answers, &heard) => end,
+            end = self.write(&mut sink, &mut seat, answered, &heard) => end,
         };
         if end == End::Slow {
             self.gateway.metrics.note_event("slow_clients", 1);
             tracing::warn!(app, user = self.person.name(), "a client of {app} is too slow");
         }
         tracing::info!(app, "event websocket of {app}: {}", end.word());
+        // Nothing more is put into its queue.
+        drop(seat.membership);
         let farewell = async {
+            if end == End::Stopping {
+                while let Some(parcel) = seat.events.recv().await {
+                    send_all(&mut sink, parcel, &mut seat.events).await?;
+                }
+            }
             match end.frame() {
                 // What is half sent goes first, which is why this can take long.
                 Some(frame) => sink.send(Message::Close(Some(frame))).await,
@@ -113,35 +120,55 @@ impl Client {
         self.gateway.metrics.sockets.dec();
     }
 
-    /// Until the client ends it. Requests are carried out one after the other, as in Asterisk.
+    /// Until the client ends it. Requests are carried out one after the other, as in Asterisk. At a
+    /// stop the one under way is the last, and the writer comes to its end once its answer has gone.
     async fn read(
         &self,
         stream: &mut SplitStream<Socket>,
-        answers: &mpsc::Sender<Utf8Bytes>,
+        answers: mpsc::Sender<Utf8Bytes>,
         heard: &Heard,
-    ) {
-        while let Some(Ok(message)) = stream.next().await {
+    ) -> End {
+        let mut stopping = self.stopping.clone();
+        loop {
+            let message = tokio::select! {
+                biased;
+                () = stopped(&mut stopping) => break,
+                message = stream.next() => message,
+            };
+            let Some(Ok(message)) = message else { return End::Theirs };
             heard.note();
             let text = match message {
                 Message::Text(text) => text,
-                Message::Close(_) => return,
+                Message::Close(_) => return End::Theirs,
                 _ => continue,
             };
-            let answer = rest::answer(&self.gateway, &self.person, &self.app, &text).await;
-            if answers.send(answer.into()).await.is_err() {
-                return;
+            let answering = async {
+                let answer = rest::answer(&self.gateway, &self.person, &self.app, &text).await;
+                answers.send(answer.into()).await
+            };
+            tokio::select! {
+                sent = answering => if sent.is_err() { return End::Theirs },
+                () = self.drained() => break,
             }
         }
+        drop(answers);
+        sleep(FAREWELL).await;
+        End::Slow
+    }
+
+    /// A stop, and then as long as requests have that are under way.
+    async fn drained(&self) {
+        stopped(&mut self.stopping.clone()).await;
+        sleep(self.gateway.config.http.drain).await;
     }
 
     async fn write(
         &self,
         sink: &mut SplitSink<Socket, Message>,
         seat: &mut Seat,
-        answers: &mut mpsc::Receiver<Utf8Bytes>,
+        mut answers: mpsc::Receiver<Utf8Bytes>,
         heard: &Heard,
     ) -> End {
-        let mut stopping = self.stopping.clone();
         let ping = self.gateway.config.events.ping;
         let mut pings = interval(ping);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -150,14 +177,13 @@ impl Client {
             let sent = tokio::select! {
                 biased;
                 () = slow.notified() => return End::Slow,
-                () = stopped(&mut stopping) => return End::Stopping,
-                Some(answer) = answers.recv() => {
-                    unless_slow(&slow, sink.send(Message::Text(answer))).await
-                }
-                event = seat.events.recv() => match event {
-                    Some(parcel) => unless_slow(&slow, send_all(sink, parcel, seat)).await,
-                    None => return End::Theirs,
+                answer = answers.recv() => match answer {
+                    Some(answer) => unless_slow(&slow, sink.send(Message::Text(answer))).await,
+                    None => return End::Stopping,
                 },
+                Some(parcel) = seat.events.recv() => {
+                    unless_slow(&slow, send_all(sink, parcel, &mut seat.events)).await
+                }
                 _ = pings.tick() => {
                     if heard.since() > ping * 2 + ping / 2 {
                         return End::Silent;
@@ -178,7 +204,7 @@ impl Client {
 async fn send_all(
     sink: &mut SplitSink<Socket, Message>,
     first: Parcel,
-    seat: &mut Seat,
+    waiting: &mut mpsc::Receiver<Parcel>,
 ) -> Result<(), Error> {
     let mut next = Some(first);
     while let Some(parcel) = next {
@@ -190,7 +216,7 @@ async fn send_all(
                 }
             }
         }
-        next = seat.events.try_recv().ok();
+        next = waiting.try_recv().ok();
     }
     sink.flush().await
 }

@@ -11,5 +11,5 @@ mod service;
 
 pub(crate) use identity::uuid;
 pub(crate) use metrics::Metrics;
-pub(crate) use serve::serve;
+pub(crate) use serve::{Rest, serve};
 pub(crate) use service::Service;

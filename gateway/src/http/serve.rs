@@ -26,14 +26,30 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// More headers than any client sends.
 const HEADERS: usize = 100;
 
-/// Serves until `stopping` is told, then until all is answered or the time to drain is over. Gives
-/// the number of connections that were cut.
+/// What is left when no request is waited for any more: websockets, and connections for which the
+/// time to drain was too short.
+pub(crate) struct Rest {
+    threads: Threads,
+    places: Arc<Semaphore>,
+    most: usize,
+}
+
+impl Rest {
+    /// Cuts it, and gives the number of connections that were.
+    pub(crate) fn cut(self) -> usize {
+        let left = self.most.saturating_sub(self.places.available_permits());
+        self.threads.stop();
+        left
+    }
+}
+
+/// Serves until `stopping` is told, then until all is answered or the time to drain is over.
 pub(crate) async fn serve(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     service: Service,
     threads: Threads,
-) -> usize {
+) -> Rest {
     let limits = service.gateway.config.limits.clone();
     let places = Arc::new(Semaphore::new(limits.connections));
     let mut stopping = service.stopping.clone();
@@ -74,10 +90,7 @@ pub(crate) async fn serve(
     let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
     let finished = places.acquire_many(all);
     drop(timeout(service.gateway.config.http.drain, finished).await);
-    let left = limits.connections.saturating_sub(places.available_permits());
-    // What is left is cut.
-    threads.stop();
-    left
+    Rest { threads, places, most: limits.connections }
 }
 
 async fn attend(stream: TcpStream, tls: Option<TlsAcceptor>, service: Service, peer: SocketAddr) {

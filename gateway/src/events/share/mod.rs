@@ -159,6 +159,16 @@ impl Sharing {
         self.arrange(now)
     }
 
+    /// All of ours end.
+    pub(super) fn leave_all(&mut self, now: Instant) {
+        let told = Arc::new(self.told.clone());
+        for local in &mut self.locals {
+            local.ended.get_or_insert_with(|| (Arc::clone(&told), now));
+        }
+        // Nobody is left here who could take over.
+        self.arrange(now);
+    }
+
     /// What the others are to be told. `clock` is in milliseconds since 1970.
     pub(super) fn announcement(&mut self, clock: u64, now: Instant) -> Announcement {
         // One that nobody could be told of is as if it had never been there.
