@@ -15,7 +15,10 @@ use serde_json::json;
 use crate::gateway_access::operations;
 use crate::gateway_fleet::scenarios;
 
-scenarios!(requests_at_random_make_no_fault_and_reach_no_node);
+scenarios!(
+    requests_at_random_make_no_fault_and_reach_no_node,
+    who_does_not_read_an_answer_holds_no_node,
+);
 
 /// Many: of what is not whole, each waits until the gateway has waited long enough.
 const CLIENTS: u64 = 16;
@@ -266,4 +269,37 @@ fn requests_at_random_make_no_fault_and_reach_no_node() {
     eprintln!("{} of {} requests at random reached the node", came.len(), CLIENTS * REQUESTS);
     gateway.assert_alive();
     assert_eq!(gateway.ari().get("/channels").ok(), json!([]));
+}
+
+fn who_does_not_read_an_answer_holds_no_node() {
+    const ALL: u64 = 1 << 30;
+    let node = Pretender::start(|request: &Request| match request.path() {
+        "/ari/recordings/stored/long" => Answer::json(&json!({"name": "long"})),
+        "/ari/recordings/stored/long/file" => Answer::huge(ALL),
+        "/ari/asterisk/ping" => Answer::json(&json!({})),
+        _ => nothing(request),
+    });
+    let consul = Consul::start();
+    let lines =
+        [("limits", "idle = \"1s\""), ("nodes", "connections = 1\nqueue_timeout = \"100ms\"")];
+    let gateway = gateway_of(&node, &consul, &lines);
+    let mut client = TcpStream::connect(("127.0.0.1", gateway.port())).expect("a connection");
+    client.set_read_timeout(Some(seconds(20))).expect("a timeout");
+    let file = "GET /ari/recordings/stored/long/file HTTP/1.1\r\nHost: x";
+    let request = format!("{file}\r\nAuthorization: Bearer {TOKEN}\r\n\r\n");
+    client.write_all(request.as_bytes()).expect("a request");
+    let mut begin = [0; 12];
+    client.read_exact(&mut begin).expect("the beginning of an answer");
+    assert_eq!(&begin, b"HTTP/1.1 200");
+    eventually("the node's only connection to be free", seconds(20), || {
+        match gateway.ari().get("/asterisk/ping").status {
+            200 => Ok(()),
+            other => Err(other),
+        }
+    });
+    // It was cut, which can be told by a reset.
+    let mut rest = Vec::new();
+    let _ = client.read_to_end(&mut rest);
+    assert!((rest.len() as u64) < ALL, "all of it");
+    gateway.assert_alive();
 }

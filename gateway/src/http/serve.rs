@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
+use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::Service;
@@ -124,7 +125,10 @@ async fn converse(
         let service = &service;
         async move { Ok::<_, Infallible>(service.answer(request, peer).await) }
     });
-    let connection = builder.serve_connection(TokioIo::new(stream), answering);
+    // Who takes nothing of an answer would hold a node's connection for as long as TCP does.
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(limits.idle));
+    let connection = builder.serve_connection(TokioIo::new(Box::pin(stream)), answering);
     let mut connection = pin!(connection.with_upgrades());
     let ended = {
         let mut stopping = stopping;
