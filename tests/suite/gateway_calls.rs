@@ -17,6 +17,7 @@ scenarios!(
     lists_are_of_all_nodes_and_each_object_says_its_own,
     applications_are_one_over_all_nodes,
     ids_of_the_clients_own_are_found_and_refused_twice,
+    ids_of_what_comes_beside_a_call_are_looked_for_on_all_nodes,
     what_came_by_itself_is_found_by_asking,
     the_description_of_the_interface_names_the_gateway,
     asterisk_16_beside_22,
@@ -284,6 +285,41 @@ fn ids_of_the_clients_own_are_found_and_refused_twice() {
         let wanted = if name == "in-body" { 0 } else { 2 };
         assert_eq!(created, wanted, "{name}");
     }
+}
+
+fn ids_of_what_comes_beside_a_call_are_looked_for_on_all_nodes() {
+    let site = Site::shared();
+    let _app = site.app("beside");
+    let taken = site.ari().post("/channels?endpoint=Local/stay@default&app=beside&channelId=taken");
+    let home = taken.ok()["asterisk_id"].clone();
+    let originate = |endpoint: &str| {
+        let query = format!("endpoint={endpoint}&app=beside&otherChannelId=taken");
+        site.ari().post(&format!("/channels?{query}"))
+    };
+    let mut nodes = BTreeSet::new();
+    // Each goes to another node in turn.
+    while nodes.len() < 3 {
+        let (call, eid) = site.call("beside");
+        if nodes.insert(text(&eid)) && eid != home {
+            for path in ["snoop?snoopId=taken&", "snoop/taken?"] {
+                let path = format!("/channels/{call}/{path}spy=in&app=beside");
+                let refused = site.ari().post(&path);
+                let message = "Channel with given unique ID already exists";
+                assert_eq!((refused.status, &refused.body["message"]), (409, &json!(message)));
+            }
+            assert_eq!(originate("Local/stay@default").status, 409);
+            let eid = text(&eid);
+            assert!(!site.post(&json!(eid)).channels().contains(&"taken".to_owned()));
+        }
+        site.ari().delete(&format!("/channels/{call}")).ok();
+        assert_eq!(site.ari().get("/channels/taken").ok()["asterisk_id"], home);
+    }
+    site.ari().delete("/channels/taken").ok();
+    // What has ended is taken again, wherever it was.
+    let (call, eid) = site.call("beside");
+    let snoop = site.ari().post(&format!("/channels/{call}/snoop/taken?spy=in&app=beside")).ok();
+    assert_eq!(snoop["asterisk_id"], eid);
+    site.ari().delete(&format!("/channels/{call}")).ok();
 }
 
 fn what_came_by_itself_is_found_by_asking() {

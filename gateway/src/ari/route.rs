@@ -3,6 +3,7 @@
 
 //! Where a request goes: a pure function of the request, of what is known, and of the fleet.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use super::operation::Makes;
@@ -55,7 +56,15 @@ impl Request<'_> {
             Does::Notifies | Does::Claims => "application",
             _ => "app",
         };
-        named.or_else(|| self.params.given(parameter).map(std::borrow::Cow::into_owned))
+        named.or_else(|| self.params.given(parameter).map(Cow::into_owned))
+    }
+
+    /// The id of a new channel's second half, which only a Local channel has.
+    pub(crate) fn second_half(&self) -> Option<Cow<'_, str>> {
+        let endpoint = self.params.given("endpoint")?;
+        let (technology, _) = endpoint.split_once('/')?;
+        let is_local = technology.eq_ignore_ascii_case("Local");
+        self.params.given("otherChannelId").filter(|_| is_local)
     }
 }
 
@@ -63,6 +72,8 @@ impl Request<'_> {
 pub(crate) struct Known<'a> {
     pub fleet: &'a Fleet,
     pub whereabouts: &'a dyn Fn(Kind, &str) -> Whereabouts,
+    /// The same, by the questions that were asked for this request alone.
+    pub asked: &'a dyn Fn(Kind, &str) -> Whereabouts,
     /// Chooses the node of something new, for an application.
     pub choose: &'a dyn Fn(Option<&str>) -> Option<Slot>,
     /// Whether a bridge may take channels of several nodes.
@@ -120,8 +131,11 @@ fn to_named(request: &Request<'_>, slot: Slot) -> Plan {
 
 fn find(request: &Request<'_>, known: &Known<'_>) -> Result<Plan, Way> {
     match request.operation.does {
-        Does::Owned(kind) | Does::OwnedMakes(kind, _) | Does::OwnedEnds(kind) => {
-            owner(known, kind, request.first(), request.operation.not_found(kind)).map(one)
+        Does::Owned(kind) | Does::OwnedEnds(kind) => owner_of_first(request, known, kind).map(one),
+        Does::OwnedMakes(kind, makes) => {
+            let slot = owner_of_first(request, known, kind)?;
+            check_new(request, known, makes, slot)?;
+            Ok(one(slot))
         }
         Does::Joins | Does::Leaves => joins(request, known),
         Does::Creates(makes) => create(request, known, makes),
@@ -182,7 +196,7 @@ fn made(request: &Request<'_>, makes: Makes) -> Result<Option<Made>, Refusal> {
 fn given_id(request: &Request<'_>, makes: Makes) -> Option<String> {
     let in_path = request.named(makes.id).map(str::to_owned);
     // In the paths of what an owner makes, a channel or bridge is that owner.
-    in_path.or_else(|| request.params.given(makes.id).map(std::borrow::Cow::into_owned))
+    in_path.or_else(|| request.params.given(makes.id).map(Cow::into_owned))
 }
 
 fn owner(known: &Known<'_>, kind: Kind, id: &str, none: &str) -> Result<Slot, Way> {
@@ -194,20 +208,39 @@ fn owner(known: &Known<'_>, kind: Kind, id: &str, none: &str) -> Result<Slot, Wa
     }
 }
 
-fn create(request: &Request<'_>, known: &Known<'_>, makes: Makes) -> Result<Plan, Way> {
-    // An id that exists is its owner's to refuse.
-    if let Some(id) = given_id(request, makes) {
-        match (known.whereabouts)(makes.kind, &id) {
-            Whereabouts::At(slot) => return Ok(one(slot)),
-            Whereabouts::Unknown => return Err(Way::Ask(makes.kind, id)),
-            Whereabouts::Nobody | Whereabouts::Unsure(_) => {}
+fn owner_of_first(request: &Request<'_>, known: &Known<'_>, kind: Kind) -> Result<Slot, Way> {
+    owner(known, kind, request.first(), request.operation.not_found(kind))
+}
+
+/// A channel that comes of another is made on that one's node, which knows of no other's ids. They
+/// are asked, also where one is known to have it: that may have ended.
+fn check_new(request: &Request<'_>, known: &Known<'_>, makes: Makes, slot: Slot) -> Result<(), Way> {
+    let given = given_id(request, makes).filter(|_| makes.kind == Kind::Channel);
+    let Some(id) = given else { return Ok(()) };
+    match (known.asked)(makes.kind, &id) {
+        Whereabouts::Unknown => Err(Way::Ask(makes.kind, id)),
+        Whereabouts::At(there) if there != slot => {
+            Err(Refusal::new(409, "Channel with given unique ID already exists").into())
         }
+        // What the node itself has is its to refuse.
+        Whereabouts::At(_) | Whereabouts::Nobody | Whereabouts::Unsure(_) => Ok(()),
     }
-    // The new channel takes over from this one, on the same node.
-    if let Some(near) = request.params.given("originator") {
-        match (known.whereabouts)(Kind::Channel, &near) {
+}
+
+fn create(request: &Request<'_>, known: &Known<'_>, makes: Makes) -> Result<Plan, Way> {
+    let channel = |id: Cow<'_, str>| (Kind::Channel, id.into_owned());
+    let other = request.params.given("otherChannelId").filter(|_| makes.kind == Kind::Channel);
+    let decisive = [
+        // An id that exists is its owner's to refuse: Asterisk looks at both, whatever is made.
+        given_id(request, makes).map(|id| (makes.kind, id)),
+        other.map(channel),
+        // The new channel takes over from this one, on the same node.
+        request.params.given("originator").map(channel),
+    ];
+    for (kind, id) in decisive.into_iter().flatten() {
+        match (known.whereabouts)(kind, &id) {
             Whereabouts::At(slot) => return Ok(one(slot)),
-            Whereabouts::Unknown => return Err(Way::Ask(Kind::Channel, near.into_owned())),
+            Whereabouts::Unknown => return Err(Way::Ask(kind, id)),
             Whereabouts::Nobody | Whereabouts::Unsure(_) => {}
         }
     }

@@ -119,10 +119,11 @@ impl Gateway {
 
     fn plan(&self, task: &Task, roster: &Roster, answers: &Answers) -> Plan {
         let spans = self.bridges.spans();
+        let asked = |kind: Kind, id: &str| {
+            answers.get(&(kind, id.to_owned())).cloned().unwrap_or(Whereabouts::Unknown)
+        };
         let whereabouts = |kind: Kind, id: &str| match self.whereabouts(roster, &spans, kind, id) {
-            Whereabouts::Unknown => {
-                answers.get(&(kind, id.to_owned())).cloned().unwrap_or(Whereabouts::Unknown)
-            }
+            Whereabouts::Unknown => asked(kind, id),
             known => known,
         };
         let askable: Vec<Slot> = match task.operation.does {
@@ -132,6 +133,7 @@ impl Gateway {
         let known = Known {
             fleet: &roster.fleet,
             whereabouts: &whereabouts,
+            asked: &asked,
             choose: &|app| self.choose(roster, app),
             may_span: self.config.bridges.span,
             askable: &askable,

@@ -45,10 +45,9 @@ impl Gateway {
                 Some(_) => {}
             }
         }
-        let other = match task.operation.does {
-            Does::Creates(makes) if makes.kind == Kind::Channel => {
-                task.params.given("otherChannelId")
-            }
+        let request = task.request();
+        let second_half = match task.operation.does {
+            Does::Creates(makes) if makes.kind == Kind::Channel => request.second_half(),
             _ => None,
         };
         let Some(member) = roster.member(slot) else {
@@ -70,8 +69,8 @@ impl Gateway {
             if let Some((kind, id)) = &ends {
                 self.index.forget_at(*kind, id, slot);
             }
-            if let Some(other) = &other {
-                self.index.learn(Kind::Channel, other, slot, app);
+            if let Some(half) = &second_half {
+                self.index.learn(Kind::Channel, half, slot, app);
             }
             if task.operation.path == "channels/{channelId}/move"
                 && let (Some(app), Some((_, id))) = (app, task.names.first())

@@ -58,6 +58,8 @@ struct Scene {
     node: Option<&'static str>,
     query: String,
     chosen: Option<Slot>,
+    /// What all questions of this request have found out.
+    asked: Whereabouts,
 }
 
 impl Scene {
@@ -69,6 +71,7 @@ impl Scene {
             node: None,
             query: query.into(),
             chosen: Some(C),
+            asked: Whereabouts::Nobody,
         }
     }
 
@@ -84,6 +87,7 @@ impl Scene {
         let known = Known {
             fleet: &self.fleet,
             whereabouts: &whereabouts,
+            asked: &|_, _| self.asked.clone(),
             choose: &|_| self.chosen,
             may_span: self.may_span,
             askable: &self.askable,
@@ -227,6 +231,7 @@ fn an_id_in_the_body_is_the_one() {
         let known = Known {
             fleet: &fleet,
             whereabouts: &|_, _| Whereabouts::Nobody,
+            asked: &|_, _| Whereabouts::Nobody,
             choose: &|_| Some(A),
             may_span: true,
             askable: &[A],
@@ -260,6 +265,70 @@ fn what_comes_of_an_owned_thing_gets_an_id_but_a_recording_has_its_name() {
             assert_eq!(made("name=r").unwrap().id, "r");
         }
     }
+}
+
+#[test]
+fn a_channel_that_comes_of_another_is_looked_for_on_all_nodes() {
+    let mut count = 0;
+    for operation in OPERATIONS {
+        let Does::OwnedMakes(_, Makes { kind: Kind::Channel, id, .. }) = operation.does else {
+            continue;
+        };
+        count += 1;
+        let mut scene = Scene::new(format!("{id}=mine"));
+        let wanted =
+            if operation.path.contains(id) { format!("the-{id}") } else { "mine".to_owned() };
+        // Where it was seen last is not enough.
+        let mut plan = |asked: Whereabouts| {
+            scene.asked = asked;
+            let at = |_: Kind, id: &str| Whereabouts::At(if *id == wanted { B } else { A });
+            scene.route(operation, at)
+        };
+        assert_eq!(plan(Whereabouts::Unknown), Plan::Ask(Kind::Channel, wanted.clone()));
+        let refusal = refused(plan(Whereabouts::At(B)));
+        assert_eq!(refusal, Refusal::new(409, "Channel with given unique ID already exists"));
+        for elsewhere in
+            [Whereabouts::Nobody, Whereabouts::At(A), Whereabouts::Unsure("x".to_owned())]
+        {
+            assert_eq!(slot_of(&plan(elsewhere)), A);
+        }
+    }
+    assert_eq!(count, 2);
+}
+
+#[test]
+fn the_id_of_a_second_half_is_its_owners_to_refuse() {
+    let originate = operation("POST", "channels");
+    // Asterisk looks for it whatever the technology.
+    for technology in ["Local", "PJSIP"] {
+        let query = format!("endpoint={technology}/x&channelId=new&otherChannelId=mine");
+        let scene = Scene::new(query);
+        let plan = |found: Whereabouts| {
+            scene.route(originate, |_, id| match id {
+                "mine" => found.clone(),
+                _ => Whereabouts::Nobody,
+            })
+        };
+        assert_eq!(plan(Whereabouts::Unknown), Plan::Ask(Kind::Channel, "mine".to_owned()));
+        assert_eq!(slot_of(&plan(Whereabouts::At(A))), A);
+        assert_eq!(slot_of(&plan(Whereabouts::Nobody)), C);
+    }
+}
+
+#[test]
+fn only_a_local_channel_has_a_second_half() {
+    let half = |query: &str| {
+        let params = Params::parse(query, BodyKind::Ignored, b"").unwrap();
+        let operation = operation("POST", "channels");
+        let request = Request { operation, names: &[], params: &params, node: None, id: "" };
+        request.second_half().map(|half| half.into_owned())
+    };
+    for technology in ["Local", "local"] {
+        let query = format!("endpoint={technology}/x@y&otherChannelId=mine");
+        assert_eq!(half(&query).as_deref(), Some("mine"));
+    }
+    assert_eq!(half("endpoint=Local/x@y"), None);
+    assert_eq!(half("endpoint=PJSIP/Local/x&otherChannelId=mine"), None);
 }
 
 #[test]
