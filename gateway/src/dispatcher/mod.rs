@@ -12,13 +12,15 @@ mod kamailio;
 mod roll;
 mod shares;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio::time::sleep_until;
 
 use crate::config::{Dispatcher, DispatcherConfig};
-use crate::fleet::Watch;
+use crate::fleet::{Fleet, Watch};
 use roll::Roll;
 
 /// Between two tries to write the list, or to tell Kamailio of it.
@@ -42,25 +44,35 @@ pub(crate) async fn run(config: DispatcherConfig) -> Result<(), String> {
     let before = file::ensure(&dispatcher.list)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
-    let mut roll = Roll::new(dispatcher.transport, &before, consul.forget_after);
+    let roll = Roll::new(dispatcher.transport, &before, consul.forget_after);
     let mut watch = Watch::start(consul)?;
-    let mut desk = Desk::new(dispatcher);
+    let desk = Desk::new(dispatcher);
     tracing::info!("keeping {}", desk.settings.list.display());
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            changed = watch.fleet.changed() => {
-                // Its task holds the other end for as long as this one is held.
-                changed.map_err(|error| error.to_string())?;
-                let fleet = watch.fleet.borrow_and_update().clone();
-                desk.take(roll.take(&fleet, Instant::now()));
-            }
-            () = desk.deliver(), if desk.text.is_some() => {}
-        }
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        fault = keep(&mut watch.fleet, roll, desk) => return Err(fault),
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Brings each change to Kamailio, until there can be no more: the reason. A try that has begun comes to its end before the next change is
+/// looked at: Kamailio may be reading the list.
+async fn keep(seen: &mut watch::Receiver<Arc<Fleet>>, mut roll: Roll, mut desk: Desk) -> String {
+    loop {
+        tokio::select! {
+            changed = seen.changed() => {
+                // Its task holds the other end for as long as this one is held.
+                if let Err(error) = changed {
+                    return error.to_string();
+                }
+                let fleet = seen.borrow_and_update().clone();
+                desk.take(roll.take(&fleet, Instant::now()));
+            }
+            () = desk.due(), if desk.text.is_some() => desk.deliver().await,
+        }
+    }
 }
 
 /// What is to be written, and told.
@@ -87,9 +99,13 @@ impl Desk {
         }
     }
 
-    /// One try, and not too soon after another.
-    async fn deliver(&mut self) {
+    /// Waits, so that a try does not come too soon after another.
+    async fn due(&self) {
         sleep_until(self.next.into()).await;
+    }
+
+    /// One try.
+    async fn deliver(&mut self) {
         let Some(text) = &self.text else { return };
         let outcome = async {
             file::write(&self.settings.list, text).map_err(Fault::Unwritten)?;
@@ -112,7 +128,7 @@ impl Desk {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use serde_json::json;
     use tokio::net::UnixDatagram;
@@ -129,6 +145,8 @@ mod tests {
         };
         Desk::new(settings)
     }
+
+    const LONG: Duration = Duration::from_secs(20);
 
     fn list(text: &str) -> roll::Outcome {
         roll::Outcome { text: Some(text.to_owned()), told: Vec::new() }
@@ -168,18 +186,43 @@ mod tests {
         desk.deliver().await;
         let refused = kamailio::Fault::Refused("Reload Failed".to_owned());
         assert_eq!(desk.fault, Some(Fault::Untold(refused)));
-        timeout(Duration::from_secs(20), desk.deliver()).await.unwrap();
+        timeout(LONG, desk.due()).await.unwrap();
+        desk.deliver().await;
         assert_eq!((&desk.fault, &desk.text), (&None, &None));
         assert_eq!(*told.lock().unwrap(), ["two\n", "two\n"]);
 
         // Changes that come together are one list, and it comes after a while.
         let read = Instant::now();
         desk.take(list("three\n"));
-        assert!(timeout(APART / 2, desk.deliver()).await.is_err());
+        assert!(timeout(APART / 2, desk.due()).await.is_err());
         desk.take(list("four\n"));
-        timeout(Duration::from_secs(20), desk.deliver()).await.unwrap();
+        timeout(LONG, desk.due()).await.unwrap();
+        desk.deliver().await;
         assert!(read.elapsed() > APART * 9 / 10);
         assert_eq!(*told.lock().unwrap(), ["two\n", "two\n", "four\n"]);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_change_that_comes_while_kamailio_is_told_waits_for_its_turn() {
+        let folder = file::tests::folder("turn");
+        let desk = desk(&folder);
+        let kamailio = UnixDatagram::bind(folder.join("socket")).unwrap();
+        let roll = Roll::new(desk.settings.transport, "", LONG);
+        let (fleet, mut seen) = watch::channel(roll::tests::fleet_of(&["a"]));
+        seen.mark_changed();
+        let changes = async {
+            let mut buffer = [0; 4096];
+            timeout(LONG, kamailio.recv_from(&mut buffer)).await.unwrap().unwrap();
+            let told = Instant::now();
+            fleet.send_replace(roll::tests::fleet_of(&["a", "b"]));
+            timeout(LONG, kamailio.recv_from(&mut buffer)).await.unwrap().unwrap();
+            told.elapsed()
+        };
+        tokio::select! {
+            apart = changes => assert!(apart >= APART, "{apart:?}"),
+            fault = keep(&mut seen, roll, desk) => panic!("{fault}"),
+        }
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -147,7 +147,7 @@ fn takes_calls(node: &&Node) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::config::Origin;
     use crate::fleet::Slot;
@@ -169,6 +169,11 @@ mod tests {
 
     fn fleet(nodes: &[(&str, State)]) -> Fleet {
         Fleet::new(nodes.iter().map(|(eid, state)| node(eid, *state, 1)).collect())
+    }
+
+    /// Nodes that take calls.
+    pub(in super::super) fn fleet_of(nodes: &[&str]) -> Arc<Fleet> {
+        Arc::new(fleet(&nodes.iter().map(|eid| (*eid, Passing)).collect::<Vec<_>>()))
     }
 
     /// The destinations of set 1, without their shares.
