@@ -214,7 +214,12 @@ fn owner_of_first(request: &Request<'_>, known: &Known<'_>, kind: Kind) -> Resul
 
 /// A channel that comes of another is made on that one's node, which knows of no other's ids. They
 /// are asked, also where one is known to have it: that may have ended.
-fn check_new(request: &Request<'_>, known: &Known<'_>, makes: Makes, slot: Slot) -> Result<(), Way> {
+fn check_new(
+    request: &Request<'_>,
+    known: &Known<'_>,
+    makes: Makes,
+    slot: Slot,
+) -> Result<(), Way> {
     let given = given_id(request, makes).filter(|_| makes.kind == Kind::Channel);
     let Some(id) = given else { return Ok(()) };
     match (known.asked)(makes.kind, &id) {

@@ -7,6 +7,7 @@
 mod dialplan;
 mod ending;
 mod fences;
+mod play;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ pub(crate) use dialplan::Dialplan;
 use ending::Thing;
 pub(crate) use ending::{Ending, Notice};
 use fences::Fences;
+use play::Play;
 pub(crate) use read::Listing;
 pub(crate) use time::{milliseconds, now};
 
@@ -41,15 +43,29 @@ struct Held {
     snapshot: Arc<str>,
     /// The step at which it was noted last.
     noted: u64,
+    play: Option<Box<Play>>,
 }
+
+type Things = HashMap<(Kind, Box<str>), Held>;
 
 /// What is of one node.
 #[derive(Debug, Default)]
 struct Node {
     /// Asterisk's start, as it says it.
     boot: Option<String>,
-    things: HashMap<(Kind, Box<str>), Held>,
+    things: Things,
+    /// Playbacks are by themselves: they are looked through at each end of what they are played to.
+    plays: Things,
     is_dead: bool,
+}
+
+impl Node {
+    fn of(&mut self, kind: Kind) -> &mut Things {
+        match kind {
+            Kind::Playback => &mut self.plays,
+            _ => &mut self.things,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -101,10 +117,11 @@ impl Holdings {
         let Some(node) = all.nodes.get_mut(eid) else { return };
         match fact {
             Fact::Has(kind, id, part, snapshot) => {
-                let held = node.things.entry((kind, id.into())).or_insert_with(|| Held {
+                let held = node.of(kind).entry((kind, id.into())).or_insert_with(|| Held {
                     apps: Vec::new(),
                     snapshot: "".into(),
                     noted: step,
+                    play: (kind == Kind::Playback).then(|| Box::new(Play::of(snapshot))),
                 });
                 held.snapshot = snapshot.into();
                 held.noted = step;
@@ -115,16 +132,19 @@ impl Holdings {
                 }
             }
             Fact::Lost(kind, id) => {
-                let key = (kind, Box::from(id));
-                if let Some(held) = node.things.get_mut(&key) {
+                let (key, things) = ((kind, Box::from(id)), node.of(kind));
+                if let Some(held) = things.get_mut(&key) {
                     held.apps.retain(|(known, _)| **known != *app);
                     if held.apps.is_empty() {
-                        node.things.remove(&key);
+                        things.remove(&key);
                     }
                 }
             }
             Fact::Ended(kind, id) => {
-                node.things.remove(&(kind, Box::from(id)));
+                node.of(kind).remove(&(kind, Box::from(id)));
+                let is_other = |other: Kind, name: &str| (other, name) != (kind, id);
+                let can_be = |play: &Play| play.can_be(is_other);
+                node.plays.retain(|_, held| held.play.as_deref().is_none_or(can_be));
             }
         }
     }
@@ -143,7 +163,8 @@ impl Holdings {
             return None;
         }
         node.is_dead = true;
-        let things = std::mem::take(&mut node.things);
+        let mut things = std::mem::take(&mut node.things);
+        things.extend(node.plays.drain());
         let boot = node.boot.take();
         all.fences.shut(eid);
         Some(all.end(eid, boot, things))
@@ -177,7 +198,7 @@ impl Holdings {
 
     /// How many things there are.
     pub(crate) fn count(&self) -> usize {
-        self.all().nodes.values().map(|node| node.things.len()).sum()
+        self.all().nodes.values().map(|node| node.things.len() + node.plays.len()).sum()
     }
 
     /// Of nodes that are known no more.
@@ -191,12 +212,7 @@ impl Holdings {
 }
 
 impl All {
-    fn end(
-        &mut self,
-        eid: &str,
-        boot: Option<String>,
-        things: HashMap<(Kind, Box<str>), Held>,
-    ) -> usize {
+    fn end(&mut self, eid: &str, boot: Option<String>, things: Things) -> usize {
         let things = things.into_iter().map(|((kind, id), held)| Thing {
             kind,
             id,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Dialplan, Held, Holdings, Part, milliseconds};
+use super::{Dialplan, Held, Holdings, Part, Things, milliseconds};
 use crate::index::Kind;
 
 /// What an application's list of channels has instead of ids when it is told of all.
@@ -67,9 +67,7 @@ impl Holdings {
             for text in objects {
                 let Ok(object) = serde_json::from_str::<Object>(text.get()) else { continue };
                 let parts = parts(&apps, kind, &object);
-                if !parts.is_empty() {
-                    there.push((kind, object.id, parts, Arc::<str>::from(text.get())));
-                }
+                there.push((kind, object.id, parts, text.get()));
             }
         }
         let all = &mut *self.all();
@@ -80,19 +78,30 @@ impl Holdings {
         node.is_dead = false;
         let before = node.boot.replace(boot.to_owned());
         let is_another = before.as_ref().is_some_and(|before| before != boot);
-        let named: HashSet<(Kind, &str)> =
-            there.iter().map(|(kind, id, ..)| (*kind, id.as_str())).collect();
-        // No list tells of playbacks: they live on with the process.
-        let is_over = |kind: Kind, id: &str, held: &Held| {
-            held.noted < begun.0 && (is_another || kind.is_listed()) && !named.contains(&(kind, id))
+        let (mut listed, mut named) = (HashSet::new(), HashSet::new());
+        for (kind, id, parts, _) in &there {
+            listed.insert((*kind, id.as_str()));
+            if !parts.is_empty() {
+                named.insert((*kind, id.as_str()));
+            }
+        }
+        let can_be = |kind: Kind, id: &str, held: &Held| match &held.play {
+            Some(play) => !is_another && play.can_be(|kind, id| listed.contains(&(kind, id))),
+            None => named.contains(&(kind, id)),
         };
-        let over = node.things.extract_if(|(kind, id), held| is_over(*kind, id, held)).collect();
-        for (kind, id, apps, snapshot) in there {
+        let is_over = |(kind, id): &(Kind, Box<str>), held: &mut Held| {
+            held.noted < begun.0 && !can_be(*kind, id, held)
+        };
+        let mut over: Things = node.things.extract_if(is_over).collect();
+        over.extend(node.plays.extract_if(is_over));
+        for (kind, id, apps, text) in there.into_iter().filter(|(_, _, apps, _)| !apps.is_empty()) {
+            let snapshot = Arc::<str>::from(text);
             let held = node.things.entry((kind, id.into()));
             let held = held.or_insert_with(|| Held {
                 apps: Vec::new(),
                 snapshot: Arc::clone(&snapshot),
                 noted: step,
+                play: None,
             });
             // What an event said meanwhile is newer.
             if held.noted < begun.0 || held.apps.is_empty() {

@@ -3,6 +3,8 @@
 
 //! Nodes that live, die and come back.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::read::Begun;
@@ -133,6 +135,63 @@ fn what_another_process_does_not_have_has_ended() {
     assert!(holdings.endings()[0].boot == BOOT);
     // Once is enough.
     assert!(!read(&holdings, NEXT, &[], none()));
+}
+
+fn play(holdings: &Holdings, id: &str, target: &str) {
+    let snapshot = json!({"id": id, "target_uri": target}).to_string();
+    holdings.note("e", "a", Fact::Has(Kind::Playback, id, Part::Watches, &snapshot));
+}
+
+fn plays(holdings: &Holdings) -> Vec<String> {
+    let mut all = holdings.all();
+    let mut plays: Vec<String> =
+        all.nodes.get_mut("e").unwrap().plays.keys().map(|(_, id)| id.to_string()).collect();
+    plays.sort();
+    plays
+}
+
+#[test]
+fn a_playback_ends_with_what_it_is_played_to() {
+    let holdings = Holdings::default();
+    for (id, target) in [("p1", "channel:x"), ("p2", "bridge:x"), ("p3", "channel:y"), ("p4", "")] {
+        play(&holdings, id, target);
+    }
+    holdings.note("e", "a", Fact::Ended(Kind::Channel, "x"));
+    assert_eq!(plays(&holdings), ["p2", "p3", "p4"]);
+    holdings.note("e", "a", Fact::Ended(Kind::Bridge, "x"));
+    holdings.note("e", "a", Fact::Ended(Kind::Playback, "p4"));
+    assert_eq!(plays(&holdings), ["p3"]);
+    // What is still there is told of when the node dies.
+    assert_eq!((holdings.count(), holdings.die("e")), (1, Some(1)));
+    assert_eq!(holdings.endings()[0].notices()[0].name, "PlaybackFinished");
+}
+
+#[test]
+fn after_a_read_there_is_no_playback_to_what_is_not_there() {
+    let holdings = Holdings::default();
+    read(&holdings, BOOT, &[], json!([]));
+    // No application is told of the channel or the bridge any more: they are there all the same.
+    for (id, target) in [("p1", "channel:gone"), ("p2", "channel:c1"), ("p3", "bridge:b1")] {
+        play(&holdings, id, target);
+    }
+    let begun = holdings.begin_read();
+    play(&holdings, "p4", "channel:new");
+    assert!(!end(&holdings, BOOT, begun, &[json!({"id": "c1"})], json!([])));
+    assert_eq!(plays(&holdings), ["p2", "p3", "p4"]);
+    // With another process all have ended, and that is told.
+    assert!(read(&holdings, NEXT, &[json!({"id": "c1"})], json!([])));
+    assert_eq!((plays(&holdings).len(), holdings.endings()[0].count()), (0, 3));
+}
+
+#[test]
+fn a_playback_is_not_kept_for_ever() {
+    let holdings = Holdings::default();
+    play(&holdings, "p1", "bridge:b1");
+    note(&holdings, "a", "c1", Part::Controls);
+    holdings.forget_plays(Duration::from_secs(3600));
+    assert_eq!(plays(&holdings), ["p1"]);
+    holdings.forget_plays(Duration::ZERO);
+    assert_eq!((plays(&holdings).len(), holdings.count()), (0, 1));
 }
 
 #[test]

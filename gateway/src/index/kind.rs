@@ -28,11 +28,6 @@ impl Kind {
         self as usize
     }
 
-    /// Whether a node tells all that it has.
-    pub(crate) fn is_listed(self) -> bool {
-        !Self::UNLISTED.contains(&self)
-    }
-
     /// Whether the index keeps it.
     pub(crate) fn is_kept(self) -> bool {
         self != Self::StoredRecording

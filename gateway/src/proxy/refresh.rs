@@ -44,7 +44,9 @@ pub(crate) async fn refresh(
             let is_due = Instant::now() >= due;
             if is_due {
                 due = Instant::now() + gateway.config.index.refresh;
-                gateway.index.forget_unasked(gateway.config.index.forget_after);
+                let after = gateway.config.index.forget_after;
+                gateway.index.forget_unasked(after);
+                gateway.holdings.forget_plays(after);
             }
             desk.look(&gateway.roster(), is_due, &gateway.anew.take());
         }
