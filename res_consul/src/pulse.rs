@@ -115,9 +115,13 @@ impl Shared {
         let mut retry = Retry::default();
         // When it may be asked again after it was not well; at first, now.
         let mut next = Instant::now();
+        let mut was_well = false;
         while !self.berth.leave_if(|| self.is_over()) {
             let due = match self.connection.state() {
                 (State::Reachable | State::Refused, Some(heard)) => heard + QUIET,
+                // It is another request that fails, whose next try will tell. Who asks meanwhile
+                // only adds to what overloads Consul.
+                (State::Failing, Some(heard)) if was_well => heard + QUIET,
                 _ => next,
             };
             let rest = due.saturating_duration_since(Instant::now());
@@ -128,7 +132,8 @@ impl Shared {
             }
             // A panic is in the log, and takes the time of a failure.
             let ask = AssertUnwindSafe(|| self.is_well(&mut slot));
-            if catch_unwind(ask).unwrap_or(false) {
+            was_well = catch_unwind(ask).unwrap_or(false);
+            if was_well {
                 retry.reset();
             }
             next = Instant::now() + retry.after(Class::Failing);

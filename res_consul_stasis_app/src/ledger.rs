@@ -258,8 +258,14 @@ impl Ledger {
             (Task::List, Ok(listing)) => {
                 self.is_listing = false;
                 self.list_at = Some(now + LISTING);
-                self.reached();
-                self.listed(listing, now)
+                self.pause = None;
+                self.forbidden.reset();
+                let note = self.listed(listing, now);
+                // An agent that lists may still fail at all that is to be done.
+                if self.to_do.is_empty() && self.refused.is_empty() {
+                    self.unreachable.reset();
+                }
+                note
             }
             (Task::List, Err(failure)) => {
                 self.is_listing = false;

@@ -5,8 +5,11 @@
 
 use std::net::TcpListener;
 
+use asterisk::consul::provide::Line;
+
 use super::*;
-use crate::tests::{Server, TestHost, ok, settings, until};
+use crate::line::Client;
+use crate::tests::{Server, TestHost, answer, ok, settings, until};
 
 #[test]
 fn a_consul_that_comes_up_is_noticed_without_any_other_request() {
@@ -45,6 +48,27 @@ fn a_consul_without_a_leader_fails_until_it_has_one() {
     let lines = host.lines();
     assert!(lines[0].1.ends_with("fails: GET /v1/status/leader: it has no leader"), "{lines:?}");
     assert_eq!(lines.len(), 2, "{lines:?}");
+}
+
+#[test]
+fn a_leader_that_answers_is_not_asked_again_and_again_because_another_request_fails() {
+    let server = Server::start(|_, text| match text.contains("/v1/status/leader") {
+        true => ok(0, "\"127.0.0.1:8300\""),
+        false => answer(429, "", "too many requests"),
+    });
+    let connection = Connection::new(Arc::new(TestHost::default()), server.settings(&[]));
+    let pulse = Pulse::new(&connection);
+    pulse.start().unwrap();
+    until(|| connection.state().0 == State::Reachable);
+    let client = Client::new(&connection, "test");
+    assert_eq!(client.request("GET", "/v1/kv/a", None).unwrap().status, 429);
+    assert_eq!(connection.state().0, State::Failing);
+    let began = Instant::now();
+    until(|| began.elapsed() > Duration::from_millis(1500));
+    let asked = server.asked();
+    let leader = asked.iter().filter(|line| *line == "GET /v1/status/leader").count();
+    assert!(leader <= 2, "{asked:?}");
+    assert_eq!(connection.state().0, State::Failing);
 }
 
 #[test]

@@ -15,6 +15,8 @@ struct Agent {
     services: BTreeMap<String, Option<String>>,
     failure: Option<Failure>,
     refuses: BTreeSet<String>,
+    /// It lists, and fails at all else.
+    is_full: bool,
     asked: Vec<String>,
     notes: Vec<Note>,
 }
@@ -32,6 +34,9 @@ impl Agent {
         }
         if id.is_some_and(|id| self.refuses.contains(id)) {
             return Err(Failure::Forbidden("403 Permission denied".to_owned()));
+        }
+        if self.is_full && *task != Task::List {
+            return Err(Failure::Failing("500 no space left on device".to_owned()));
         }
         match task {
             Task::List => return Ok(self.services.clone()),
@@ -271,6 +276,26 @@ fn one_that_consul_fails_at_keeps_no_other_back_for_long() {
     assert_eq!(agent.asked(&mut ledger, now), ["list", "+b"]);
     now += SECOND * 4;
     assert!(agent.asked(&mut ledger, now).contains(&"+a".to_owned()));
+}
+
+#[test]
+fn an_agent_that_lists_and_fails_at_all_else_is_asked_at_growing_intervals() {
+    let (mut agent, mut now) = (Agent::default(), Instant::now());
+    let mut ledger = begun(&mut agent, now);
+    let ids: Vec<String> = (0..40).map(|number| format!("{number:02}")).collect();
+    want(&mut ledger, &ids.iter().map(String::as_str).collect::<Vec<_>>());
+    agent.is_full = true;
+    let (start, mut requests) = (now, 0);
+    while now < start + SECOND * 60 {
+        now += Duration::from_millis(10);
+        requests += agent.asked(&mut ledger, now).len();
+    }
+    // A listing and a registration at a time.
+    assert!((20..120).contains(&requests), "{requests}");
+    agent.is_full = false;
+    now += SECOND * 4;
+    agent.serve(&mut ledger, now);
+    assert_eq!(agent.has(), ids);
 }
 
 #[test]
