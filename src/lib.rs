@@ -7,8 +7,8 @@
 //! the repository has the invariants the blocks here rely on: which thread calls what, who owns
 //! which reference, what may block, and how an unload proves that nothing of ours still runs.
 //!
-//! Two kinds of file live here. `config`, `backoff` and `secret` need no Asterisk and are tested
-//! without one. The rest calls the host: a unit test that reaches it does not link.
+//! Two kinds of file live here. `config`, `backoff`, `one_line` and `secret` need no Asterisk and are
+//! tested without one. The rest calls the host: a unit test that reaches it does not link.
 
 pub mod ao2;
 pub mod ari;
@@ -28,6 +28,7 @@ pub mod log;
 pub mod manager;
 mod message_type;
 pub mod module;
+mod one_line;
 pub mod secret;
 pub mod snapshot;
 pub mod socket;
@@ -42,3 +43,4 @@ pub mod time;
 pub mod tls;
 
 pub use entity::entity_id;
+pub use one_line::on_one_line;

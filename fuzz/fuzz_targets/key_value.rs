@@ -25,7 +25,7 @@ fuzz_target!(|data: &[u8]| {
     let value = read(data);
     for text in value.error.iter().chain(&value.warnings) {
         assert!(text.chars().count() < LONGEST, "{text}");
-        assert!(!note::on_one_line(text).contains('\n'));
+        assert!(!asterisk::on_one_line(text).contains('\n'));
     }
     if value.error.is_some() {
         assert!(value.wish == Wish::default() && value.warnings.is_empty());

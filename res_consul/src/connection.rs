@@ -273,6 +273,7 @@ impl Connection {
             return Err(Fault::Interrupted);
         }
         let heard = answer.map(|reply| {
+            let reply = without_token(reply, token.as_ref());
             let verdict = Verdict::of(request, &reply);
             let (verdict, result) = match read(reply) {
                 Ok(value) => (verdict, Ok(value)),
@@ -361,6 +362,19 @@ fn masked(text: String, token: Option<&Secret>) -> String {
         Some(token) if !token.is_empty() => text.replace(token.reveal(), "***"),
         _ => text,
     }
+}
+
+/// The same in what is no success: words, which whoever asked may show to people.
+fn without_token(mut reply: Reply, token: Option<&Secret>) -> Reply {
+    let Some(token) = token.filter(|token| !token.is_empty() && !reply.is_success()) else {
+        return reply;
+    };
+    let secret = token.reveal().as_bytes();
+    if reply.body.windows(secret.len()).any(|part| part == secret) {
+        let text = String::from_utf8_lossy(&reply.body).into_owned();
+        reply.body = masked(text, Some(token)).into_bytes();
+    }
+    reply
 }
 
 #[cfg(test)]

@@ -181,8 +181,12 @@ fn refusal(what: &'static str, response: &Response) -> Failure {
 }
 
 fn parse<'a, T: Deserialize<'a>>(what: &'static str, response: &'a Response) -> Result<T, Failure> {
-    serde_json::from_str(&response.body)
-        .map_err(|error| Failure::Unreadable { what, reason: shown(&error.to_string()) })
+    serde_json::from_str(&response.body).map_err(|error| {
+        // Not in serde's words, which may quote the answer, and that our token.
+        let (line, column) = (error.line(), error.column());
+        let reason = format!("it is not what was expected, line {line} column {column}");
+        Failure::Unreadable { what, reason }
+    })
 }
 
 fn shown(text: &str) -> String {
@@ -205,10 +209,13 @@ mod tests {
 
     #[test]
     fn garbage_is_an_error_that_says_what_was_asked() {
-        for garbage in ["", "<html>", "[]", "{}", "null", r#"{"Service":{"ID":1}}"#, "{\"Serv"] {
+        for garbage in
+            ["", "<html>", "[]", "{}", "null", r#"{"Service":{"ID":1}}"#, "{\"Serv", "\"hunter2\""]
+        {
             let line = Always(200, garbage);
             let failure = Agent(&line).service("a").unwrap_err().to_string();
             assert!(failure.contains("the lookup of the service cannot be read"), "{failure}");
+            assert!(!failure.contains("hunter2"), "{failure}");
             if garbage != "[]" {
                 assert!(Agent(&line).everywhere("n", "a").is_err(), "{garbage}");
             }

@@ -5,6 +5,8 @@
 
 use std::time::SystemTime;
 
+use asterisk::on_one_line;
+
 use crate::drain::Drain;
 use crate::health::Status;
 
@@ -55,7 +57,10 @@ pub(crate) enum Standing {
 impl Report {
     /// The lines of `discovery show status`; `channels` is how many there are now.
     pub(crate) fn lines(&self, channels: usize, now: SystemTime) -> Vec<String> {
-        let line = |name: &str, value: String| format!("  {:<14}{value}", format!("{name}:"));
+        // Reasons and addresses are what somebody has put into Consul.
+        let line = |name: &str, value: String| {
+            format!("  {:<14}{}", format!("{name}:"), on_one_line(&value))
+        };
         let mut lines = vec![format!("Service '{}'", self.name)];
         lines.push(line("Id", self.id.clone()));
         lines.push(line("Address", self.address.clone()));
@@ -195,6 +200,20 @@ mod tests {
         assert!(text.contains(wanted), "{text}");
         let text = shown(&Report { maintenance_is_on: true, ..maintained }, 0);
         assert!(text.contains("Maintenance:  on, by an operator"), "{text}");
+    }
+
+    #[test]
+    fn what_consul_tells_forges_no_line() {
+        let maintained = Report {
+            maintenance: Some("x\n  Registered: no\x1b[2J".to_owned()),
+            maintenance_by: vec!["an operator"],
+            maintenance_is_on: true,
+            duplicate: Some("'eid' is also at \n  Trouble: none".to_owned()),
+            ..report()
+        };
+        let text = shown(&maintained, 0);
+        assert_eq!(text.lines().count(), 8, "{text}");
+        assert!(!text.contains('\x1b'), "{text}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use asterisk::backoff::{Backoff, Exponential};
 use asterisk::log::Level;
-use asterisk::{consul, database, host, manager};
+use asterisk::{consul, database, host, manager, on_one_line};
 
 use crate::address::{self, NoAddress};
 use crate::agent::{Agent, Failure};
@@ -287,13 +287,16 @@ fn backoff(cap: u64) -> Backoff {
     Backoff::new(policy.unwrap_or(Exponential::CONNECT))
 }
 
+/// Reasons, names and addresses are what somebody has put into Consul.
 fn tell(note: &Note) {
     match note {
-        Note::Log(Level::Error, text) => asterisk::error!("{text}"),
-        Note::Log(Level::Warning, text) => asterisk::warning!("{text}"),
-        Note::Log(Level::Notice, text) => asterisk::notice!("{text}"),
-        Note::Log(Level::Debug, text) => asterisk::debug!(1, "{text}"),
+        Note::Log(Level::Error, text) => asterisk::error!("{}", on_one_line(text)),
+        Note::Log(Level::Warning, text) => asterisk::warning!("{}", on_one_line(text)),
+        Note::Log(Level::Notice, text) => asterisk::notice!("{}", on_one_line(text)),
+        Note::Log(Level::Debug, text) => asterisk::debug!(1, "{}", on_one_line(text)),
         Note::Event(name, fields) => {
+            let fields: Vec<_> =
+                fields.iter().map(|(key, value)| (*key, on_one_line(value))).collect();
             let fields: Vec<_> = fields.iter().map(|(key, value)| (*key, &**value)).collect();
             manager::emit(name, &fields);
         }

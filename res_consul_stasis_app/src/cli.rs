@@ -4,9 +4,9 @@
 //! The command `consul show applications`.
 
 use asterisk::cli::{Command, Invocation, Outcome, Output};
+use asterisk::on_one_line;
 
 use crate::ledger::Registration;
-use crate::note::on_one_line;
 use crate::plan::Row;
 use crate::{MODULE, StasisApp};
 

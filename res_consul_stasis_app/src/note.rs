@@ -3,6 +3,8 @@
 
 //! What pure code has to log.
 
+use asterisk::on_one_line;
+
 /// A line for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Note {
@@ -21,12 +23,6 @@ impl Note {
     }
 }
 
-/// A text of Consul's (a key may have any character) as one line of log or console.
-pub(crate) fn on_one_line(text: &str) -> String {
-    let visible = |character: char| if character.is_control() { '\u{fffd}' } else { character };
-    text.chars().map(visible).collect()
-}
-
 /// A text of Consul's, cut where it is long.
 pub(crate) fn shortened(text: &str) -> String {
     const LONGEST: usize = 80;
@@ -38,11 +34,10 @@ pub(crate) fn shortened(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{on_one_line, shortened};
+    use super::shortened;
 
     #[test]
-    fn what_comes_from_consul_stays_on_its_line() {
-        assert_eq!(on_one_line("a\nb\x1b[31mü"), "a\u{fffd}b\u{fffd}[31mü");
+    fn what_is_long_is_cut() {
         assert_eq!(shortened("ü b"), "ü b");
         assert_eq!(shortened(&"ü".repeat(80)), "ü".repeat(80));
         assert_eq!(shortened(&"ü".repeat(81)), format!("{}…", "ü".repeat(80)));

@@ -77,7 +77,10 @@ impl Services {
     /// the names they have; none where somebody changed the tags.
     pub(crate) fn listed(&self, body: &str) -> Result<BTreeMap<String, Option<String>>, String> {
         let listed: BTreeMap<String, Listed> =
-            serde_json::from_str(body).map_err(|error| error.to_string())?;
+            // Not in serde's words, which may quote the answer, and that our token.
+            serde_json::from_str(body).map_err(|error| {
+                format!("not what was expected, line {} column {}", error.line(), error.column())
+            })?;
         let ours = listed.into_iter().filter(|(id, _)| id.starts_with(&self.prefix));
         Ok(ours
             .map(|(id, service)| {
@@ -210,8 +213,11 @@ mod tests {
         let wanted = [(services.id("one"), Some("one".to_owned())), (services.id("two"), None)];
         assert_eq!(listed, BTreeMap::from(wanted));
         assert_eq!(services.listed("{}").unwrap(), BTreeMap::new());
-        for garbage in ["", "[]", "null", "{\"a\":1}", "<html>", "{\"a\":{\"Service\":1}}"] {
-            assert!(services.listed(garbage).is_err(), "{garbage}");
+        for garbage in
+            ["", "[]", "null", "{\"a\":1}", "<html>", "{\"a\":{\"Service\":1}}", "\"hunter2\""]
+        {
+            let reason = services.listed(garbage).unwrap_err();
+            assert!(!reason.contains("hunter2"), "{reason}");
         }
     }
 }

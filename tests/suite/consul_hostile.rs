@@ -13,12 +13,13 @@ use crate::fleet::{
     AMQP, APPS, CONSUL, ConsulConf, DISCOVERY, amqp, apps, assert_all_gone, elapse, lines_with,
     load_all, node, unload_all_in_time, unload_in_time, wait_consul,
 };
-use crate::pretended::{Make, Script, good, queries, unload_watching, wait_apps, watching};
+use crate::pretended::{Make, Script, agent, good, queries, unload_watching, wait_apps, watching};
 
 on_each_version!(
     answers_that_make_no_sense_cost_nothing_and_are_told_of,
     bodies_without_end_are_given_up,
     a_redirection_is_not_followed,
+    what_it_says_tells_no_token_and_forges_no_line,
 );
 
 /// A well-formed pair whose members are replaced.
@@ -177,4 +178,47 @@ fn a_redirection_is_not_followed(version: Version) {
         unload_in_time(&asterisk, module);
     }
     assert_all_gone(&asterisk);
+}
+
+fn what_it_says_tells_no_token_and_forges_no_line(version: Version) {
+    const FORGED: &str = "[Jan  1 00:00:00] NOTICE[1]: forged";
+    let script = Script::new(|request| match request.path() {
+        path if path.starts_with("/v1/kv/") => good(&["demo"]).header("X-Consul-Index", "1"),
+        _ => Answer::status(500).body("no rights for hunter2\u{1b}[2J"),
+    });
+    let pretender = script.pretend_all();
+    let conf = ConsulConf::new(pretender.port()).consul("token", "hunter2");
+    let asterisk = node(version, &amqp(), &conf).start();
+    load_all(&asterisk);
+    let show = |command: &str, wanted: &str| {
+        let shown = eventually(&format!("{command} to tell"), seconds(20), || {
+            let shown = asterisk.cli(command);
+            if shown.contains(wanted) { Ok(shown) } else { Err(shown) }
+        });
+        assert!(!shown.contains("hunter2") && !shown.contains('\u{1b}'), "{shown:?}");
+        shown
+    };
+    for command in ["consul show status", "consul show applications", "discovery show status"] {
+        show(command, "no rights for ***");
+    }
+
+    // An operator's reason, which has anything that a path can carry.
+    let id = asterisk.entity_id().to_owned();
+    script.play(move |request| match request.path() {
+        path if path.starts_with("/v1/agent/health/") => Answer::json(&json!({
+            "Service": {"ID": id, "Service": "asterisk"},
+            "Checks": [{
+                "CheckID": format!("_service_maintenance:{id}"), "Status": "critical",
+                "Notes": format!("x\n{FORGED}\u{1b}[2J"), "ServiceID": id,
+            }],
+        })),
+        _ => agent(request),
+    });
+    let shown = show("discovery show status", "on, by an operator: x");
+    assert!(!shown.lines().any(|line| line.starts_with(FORGED)), "{shown}");
+    asterisk.wait_log("was put into maintenance in Consul: x");
+    let log = asterisk.log();
+    assert!(!log.contains("hunter2") && !log.contains('\u{1b}'), "{log}");
+    assert!(!log.lines().any(|line| line.starts_with(FORGED)), "{log}");
+    unload_all_in_time(&asterisk);
 }

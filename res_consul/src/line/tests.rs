@@ -152,11 +152,17 @@ fn a_token_that_was_renewed_in_its_file_is_used_at_once() {
 }
 
 #[test]
-fn a_server_that_says_our_token_back_does_not_have_it_logged() {
-    let server = Server::start(|_, _| answer(403, "", "no rights for hunter2"));
+fn a_server_that_says_our_token_back_does_not_have_it_told() {
+    let server = Server::start(|_, text| match text.starts_with("GET /v1/kv/a") {
+        true => answer(403, "", "no rights for hunter2"),
+        false => ok(1, "hunter2"),
+    });
     let (connection, host) = connection(server.settings(&[("token", "hunter2")]));
     let client = Client::new(&connection, "test");
-    assert_eq!(client.request("GET", "/v1/kv/a", None).unwrap().status, 403);
+    let refused = client.request("GET", "/v1/kv/a", None).unwrap();
+    assert_eq!((refused.status, refused.body.as_slice()), (403, &b"no rights for ***"[..]));
+    // A value is a value.
+    assert_eq!(client.request("GET", "/v1/kv/b", None).unwrap().body, b"hunter2");
     let lines = format!("{:?} {:?}", host.lines(), connection.report());
     assert!(lines.contains("no rights for ***") && !lines.contains("hunter2"), "{lines}");
 }
