@@ -107,10 +107,11 @@ fn ask(
 /// The value that was asked for, if there is that key.
 fn value_of(answer: &Answer) -> Result<Option<Vec<u8>>, String> {
     if answer.status == 409 {
-        let what = refusal(answer)?;
-        return match what.contains("doesn't exist") {
+        let what = what(answer)?;
+        // At the end of its words: before that is the key, which may be long, and say anything.
+        return match what.ends_with("doesn't exist") {
             true => Ok(None),
-            false => Err(what),
+            false => Err(words_of(what.as_bytes(), answer.status)),
         };
     }
     let outcome = outcome(answer)?;
@@ -126,15 +127,15 @@ fn value_of(answer: &Answer) -> Result<Option<Vec<u8>>, String> {
 
 fn done(answer: &Answer) -> Result<(), String> {
     match answer.status {
-        409 => Err(refusal(answer)?),
+        409 => Err(words_of(what(answer)?.as_bytes(), answer.status)),
         _ => outcome(answer).map(drop),
     }
 }
 
-fn refusal(answer: &Answer) -> Result<String, String> {
+/// Why Consul does not do it, in its words as they came.
+fn what(answer: &Answer) -> Result<String, String> {
     let errors = parsed(answer)?.errors.unwrap_or_default();
-    let first = errors.into_iter().next().map(|error| error.what).unwrap_or_default();
-    Ok(words_of(first.as_bytes(), answer.status))
+    Ok(errors.into_iter().next().map(|error| error.what).unwrap_or_default())
 }
 
 fn outcome(answer: &Answer) -> Result<Outcome, String> {
@@ -165,6 +166,13 @@ mod tests {
         assert_eq!(value_of(&answer(200, empty)), Ok(Some(vec![])));
         let gone = r#"{"Results":null,"Errors":[{"OpIndex":0,"What":"key \"a\" doesn't exist"}]}"#;
         assert_eq!(value_of(&answer(409, gone)), Ok(None));
+        let key = "ü".repeat(2000);
+        let gone = format!(r#"{{"Errors":[{{"What":"key \"{key}\" doesn't exist"}}]}}"#);
+        assert_eq!(value_of(&answer(409, &gone)), Ok(None));
+        let denied =
+            format!(r#"{{"Errors":[{{"What":"no rights for \"{key} doesn't exist\""}}]}}"#);
+        let reason = value_of(&answer(409, &denied)).unwrap_err();
+        assert!(reason.chars().count() < 300, "{reason}");
         let denied = r#"{"Results":null,"Errors":[{"OpIndex":0,"What":"Permission denied"}]}"#;
         let reason = "status 409, Permission denied";
         assert_eq!(value_of(&answer(409, denied)), Err(reason.to_owned()));

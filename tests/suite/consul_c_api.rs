@@ -71,6 +71,7 @@ fn a_c_module_reads_and_writes_keys(version: Version) {
         assert_answers(&asterisk, &format!("delete \"cc/{key}\""), "returned 1");
         assert_eq!(consul.kv_keys("cc/"), [""; 0]);
     }
+    assert_answers(&asterisk, &format!("get {}", "long".repeat(60)), "returned 0: NULL (0)");
     consul.kv_put_many(&[("cc/a", "1"), ("cc/b/c", "2"), ("other", "3")]);
     assert_answers(&asterisk, "delete-tree cc/", "returned 1");
     assert_eq!(consul.kv_keys(""), ["other"]);
