@@ -15,6 +15,9 @@ use crate::service::Registration;
 /// Asks Consul; `Err` is the reason why it has not answered.
 pub(crate) trait Line {
     fn ask(&self, method: Method, path: &str, body: Option<&str>) -> Result<Response, String>;
+
+    /// How often another token has come to apply.
+    fn logins(&self) -> u64;
 }
 
 /// Why something is not done.
@@ -84,6 +87,12 @@ impl Agent<'_> {
             }
             _ => Err(refusal(what, &response)),
         }
+    }
+
+    /// How often another token has come to apply: what was registered before is, in the catalog,
+    /// still the old token's.
+    pub(crate) fn logins(&self) -> u64 {
+        self.0.logins()
     }
 
     /// What all agents have under a name and an id.
@@ -204,6 +213,10 @@ mod tests {
     impl Line for Always {
         fn ask(&self, _: Method, _: &str, _: Option<&str>) -> Result<Response, String> {
             Ok(Response { status: self.0, index: 0, body: self.1.to_owned() })
+        }
+
+        fn logins(&self) -> u64 {
+            0
         }
     }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::agent::{Agent, Failure};
 use crate::duplicate::{self, Claim};
 use crate::found::Found;
-use crate::health::{Facts, Health};
+use crate::health::{Facts, Health, Status};
 use crate::maintenance::{self, Maintenance};
 use crate::plan::{Known, Step};
 use crate::service::{CONFLICT, Registration, Way};
@@ -44,8 +44,8 @@ pub(crate) struct Keeper {
     /// What an earlier life left aside is taken away.
     is_swept: bool,
     check_is_lost: bool,
-    /// How often the token had changed when it was registered, and has by now.
-    logins: (u64, u64),
+    /// How often the token had changed when it was registered.
+    logins: u64,
     /// What the check was told last.
     told: Option<Health>,
     /// Consul's question was answered 404.
@@ -74,11 +74,6 @@ impl Keeper {
     /// Whether nothing of ours can be in Consul.
     pub(crate) fn is_gone(&self) -> bool {
         self.placed.is_empty()
-    }
-
-    /// Another token may apply: it has changed so often.
-    pub(crate) fn set_logins(&mut self, logins: u64) {
-        self.logins.1 = logins;
     }
 
     /// Who else has our id.
@@ -112,7 +107,8 @@ impl Keeper {
 
         let facts = Facts { duplicate: self.duplicate(), ..facts.clone() };
         let health = Health::judge(&facts);
-        let steps = self.known(&service, found.as_ref()).steps(health.status(), &self.maintenance);
+        let known = self.known(agent, &service, found.as_ref());
+        let steps = known.steps(health.status(), &self.maintenance);
         for step in steps {
             self.carry_out(agent, &service, &health, step)?;
         }
@@ -141,14 +137,19 @@ impl Keeper {
         }
     }
 
-    fn known<'a>(&'a self, wanted: &'a Registration, found: Option<&'a Found>) -> Known<'a> {
+    fn known<'a>(
+        &'a self,
+        agent: &Agent<'_>,
+        wanted: &'a Registration,
+        found: Option<&'a Found>,
+    ) -> Known<'a> {
         let registered = self.registered.as_ref().map(|(registered, _)| registered);
         Known {
             wanted,
             found,
             registered: registered.filter(|registered| registered.id == wanted.id),
             check_is_lost: self.check_is_lost,
-            token_is_old: self.logins.0 != self.logins.1,
+            token_is_old: self.logins != agent.logins(),
         }
     }
 
@@ -168,7 +169,7 @@ impl Keeper {
             }
             None => true,
         };
-        if !is_due && self.known(&service, found.as_ref()).why().is_none() {
+        if !is_due && self.known(agent, &service, found.as_ref()).why().is_none() {
             return Ok((service, found));
         }
         let local = match service.id == wanted.id {
@@ -245,6 +246,8 @@ impl Keeper {
         match step {
             Step::DropCheck => agent.drop_check(&service.check_id())?,
             Step::Register(why, status) => {
+                // Before: the request itself may have shown that the token was revoked.
+                let logins = agent.logins();
                 // An answer that is lost does not say that it was not done.
                 let is_new = self.placed.insert(service.id.clone());
                 if let Err(failure) = agent.register(service, status) {
@@ -256,7 +259,7 @@ impl Keeper {
                 self.registered = Some((service.clone(), SystemTime::now()));
                 self.has_registered = true;
                 self.check_is_lost = false;
-                self.logins.0 = self.logins.1;
+                self.logins = logins;
                 self.notes.registered(service, why);
             }
             Step::Maintain(change) => {
@@ -285,12 +288,25 @@ impl Keeper {
                     // Of what an operator has set since, this is the last chance to hear.
                     self.look_at_maintenance(Some(&found));
                 }
+                self.register_to_leave(agent, &id)?;
                 agent.deregister(&id)?;
                 self.notes.deregistered(&found);
             }
             self.placed.remove(&id);
         }
         Ok(())
+    }
+
+    /// The agent takes a service out of the catalog with the token it was registered with. With one
+    /// that is revoked by now it would stay there for ever, so it is registered once more.
+    fn register_to_leave(&self, agent: &Agent<'_>, id: &str) -> Result<(), Failure> {
+        let registered = self.registered.as_ref().map(|(registered, _)| registered);
+        match registered.filter(|registered| registered.id == id) {
+            Some(registered) if self.logins != agent.logins() => {
+                agent.register(registered, Status::Critical)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What stands aside under our address from before a crash.

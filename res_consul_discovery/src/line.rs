@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use asterisk::consul::{Client, Method, Response};
+use asterisk::consul::{self, Client, Method, Response};
 
 use crate::agent::Line;
 
@@ -76,5 +76,9 @@ impl Line for Lines {
             }
         };
         client.request(method, path, body).map_err(|failure| failure.to_string())
+    }
+
+    fn logins(&self) -> u64 {
+        consul::logins()
     }
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use asterisk::backoff::{Backoff, Exponential};
 use asterisk::log::Level;
-use asterisk::{consul, database, host, manager, on_one_line};
+use asterisk::{database, host, manager, on_one_line};
 
 use crate::address::{self, NoAddress};
 use crate::agent::{Agent, Failure};
@@ -224,7 +224,6 @@ impl Worker {
         let Some(registration) = known else {
             return Ok(());
         };
-        self.keeper.set_logins(consul::logins());
         self.keeper.hold(&agent, registration, &self.facts, now)
     }
 

@@ -7,6 +7,10 @@
 //! What the agent has is known from a listing and what was done since. It is listed again every few
 //! seconds and after a failure, so that an agent that was wiped, or a service that somebody added
 //! or removed, is noticed.
+//!
+//! The agent writes into the catalog, which all others see, with the token that a service was
+//! registered with. If that is revoked by the time the service is to go, the agent lets it go, and the
+//! catalog keeps it for ever. So such a service is registered once more before it goes.
 
 mod failure;
 
@@ -41,8 +45,8 @@ pub(crate) struct Ledger {
     logins: u64,
     /// Ids of which the two differ, and for which a request may be made now.
     to_do: BTreeSet<String>,
-    /// Ids of requests under way.
-    under_way: BTreeSet<String>,
+    /// Ids of requests under way, and how often the token had changed when they began.
+    under_way: BTreeMap<String, u64>,
     /// Ids that Consul refused, when they are tried again, and why.
     refused: BTreeMap<String, (Instant, String)>,
     is_listing: bool,
@@ -109,7 +113,7 @@ impl Ledger {
             stale: BTreeSet::new(),
             logins: 0,
             to_do: BTreeSet::new(),
-            under_way: BTreeSet::new(),
+            under_way: BTreeMap::new(),
             refused: BTreeMap::new(),
             is_listing: false,
             list_at: None,
@@ -240,8 +244,8 @@ impl Ledger {
             let again = self.refused.values().map(|(again, _)| *again).min();
             return Next::Wait([list_at, again].into_iter().flatten().min());
         };
-        self.under_way.insert(id.clone());
-        Next::Do(match self.wanted.get(&id).cloned() {
+        self.under_way.insert(id.clone(), self.logins);
+        Next::Do(match self.wanted.get(&id).or_else(|| self.not_to_go_yet(&id)).cloned() {
             Some(name) => Task::Register { id, name },
             None => Task::Deregister { id },
         })
@@ -272,26 +276,39 @@ impl Ledger {
                 self.failed(failure, None, now)
             }
             (Task::Register { id, name }, Ok(_)) => {
-                self.under_way.remove(&id);
+                let began = self.under_way.remove(&id);
                 self.reached();
                 self.present.insert(id.clone(), Some(name));
-                self.stale.remove(&id);
+                // With which token it was made is not known if that has changed meanwhile.
+                if began == Some(self.logins) {
+                    self.stale.remove(&id);
+                } else {
+                    self.stale.insert(id.clone());
+                }
                 self.sort(id);
                 self.all_is_well()
             }
             (Task::Deregister { id }, Ok(_)) => {
                 self.under_way.remove(&id);
                 self.reached();
-                self.present.remove(&id);
+                // If it was stale it was not asked for: the token has changed meanwhile, and what
+                // has gone from the agent may stay in the catalog.
+                if self.not_to_go_yet(&id).is_none() {
+                    self.present.remove(&id);
+                    self.stale.remove(&id);
+                }
                 self.sort(id);
                 None
             }
             (Task::Register { id, name }, Err(failure)) => {
-                let what = format!("application '{name}' is not registered in Consul");
+                let what = match self.wanted.contains_key(&id) {
+                    true => format!("application '{name}' is not registered in Consul"),
+                    false => not_deregistered(&id),
+                };
                 self.failed(failure, Some((id, what)), now)
             }
             (Task::Deregister { id }, Err(failure)) => {
-                let what = format!("service '{id}' is not deregistered from Consul");
+                let what = not_deregistered(&id);
                 self.failed(failure, Some((id, what)), now)
             }
         }
@@ -362,6 +379,12 @@ impl Ledger {
         Some(Note::Notice("all applications are registered in Consul".to_owned()))
     }
 
+    /// The name of a service that is to be registered with the token of now before it may go. One
+    /// that somebody has altered has that one's token.
+    fn not_to_go_yet(&self, id: &str) -> Option<&String> {
+        self.present.get(id).filter(|_| self.stale.contains(id))?.as_ref()
+    }
+
     fn is_cleared(&self) -> bool {
         self.to_do.is_empty() && self.under_way.is_empty() && !self.is_listing
     }
@@ -392,12 +415,16 @@ impl Ledger {
             (None, Some(_)) => !matches!(self.phase, Phase::Starting(_)),
             (None, None) => false,
         };
-        if differs && !self.under_way.contains(&id) && !self.refused.contains_key(&id) {
+        if differs && !self.under_way.contains_key(&id) && !self.refused.contains_key(&id) {
             self.to_do.insert(id);
         } else {
             self.to_do.remove(&id);
         }
     }
+}
+
+fn not_deregistered(id: &str) -> String {
+    format!("service '{id}' is not deregistered from Consul")
 }
 
 #[cfg(test)]

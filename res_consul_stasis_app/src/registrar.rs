@@ -99,10 +99,11 @@ impl Registrar {
     fn serve(&self, client: &Client) {
         while let Some(task) = self.wait() {
             let result = self.ask(client, &task);
-            if task == Task::List {
-                self.ledger().set_logins(logins());
-            }
-            let note = self.ledger().done(task, result, Instant::now());
+            let mut ledger = self.ledger();
+            // Before: the request itself may have shown that the token was revoked.
+            ledger.set_logins(logins());
+            let note = ledger.done(task, result, Instant::now());
+            drop(ledger);
             self.changed.notify_all();
             if let Some(note) = note {
                 note.log();
@@ -114,6 +115,7 @@ impl Registrar {
         let mut ledger = self.ledger();
         loop {
             let now = Instant::now();
+            ledger.set_logins(logins());
             ledger = match ledger.next(now) {
                 Next::Do(task) => return Some(task),
                 Next::End => return None,

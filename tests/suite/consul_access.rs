@@ -18,6 +18,7 @@ on_each_version!(
     a_token_file_is_read_again_when_its_token_is_refused,
     a_token_that_is_rotated_is_followed_without_a_reload,
     what_an_old_token_has_registered_goes_with_the_new_one,
+    what_an_old_token_has_registered_goes_at_once,
 );
 
 /// The policy as `docs/consul.md` has it.
@@ -204,9 +205,11 @@ fn rotated(version: Version, consul: &Consul, port: u16) -> Asterisk {
     asterisk.write_conf("token", &old);
     load_all(&asterisk);
     wait_status(consul, asterisk.entity_id(), "passing");
-    consul.kv_put("applications/before", "");
-    wait_app(consul, &asterisk, "before");
-    wait_catalog(consul, "before", "be there", |_, count| count == 1);
+    for name in ["before", "kept"] {
+        consul.kv_put(&format!("applications/{name}"), "");
+        wait_app(consul, &asterisk, name);
+        wait_catalog(consul, name, "be there", |_, count| count == 1);
+    }
 
     asterisk.write_conf("token", &new);
     consul.revoke_token(&old);
@@ -227,7 +230,7 @@ fn a_token_that_is_rotated_is_followed_without_a_reload(version: Version) {
     let consul = closed();
     let asterisk = rotated(version, &consul, consul.port());
     consul.kv_put("applications/after", "");
-    wait_exactly(&consul, &asterisk, &["after", "before"]);
+    wait_exactly(&consul, &asterisk, &["after", "before", "kept"]);
     let is_in = |text: &str, _| text.contains("_service_maintenance");
     asterisk.cli("discovery set maintenance on");
     wait_catalog(&consul, "asterisk", "be in maintenance", is_in);
@@ -244,9 +247,12 @@ fn what_an_old_token_has_registered_goes_with_the_new_one(version: Version) {
     let consul = closed();
     let proxy = Proxy::to(consul.port());
     let asterisk = rotated(version, &consul, proxy.port());
+    // With no time to register it again before.
+    consul.kv_delete("applications/before");
+    wait_catalog(&consul, "before", "be gone", |_, count| count == 0);
     consul.kv_put("applications/after", "");
-    wait_exactly(&consul, &asterisk, &["after", "before"]);
-    for id in [asterisk.entity_id().to_owned(), app_id(&asterisk, "before")] {
+    wait_exactly(&consul, &asterisk, &["after", "kept"]);
+    for id in [asterisk.entity_id().to_owned(), app_id(&asterisk, "kept")] {
         eventually(&format!("{id} to be registered again"), seconds(20), || {
             let seen = proxy.seen();
             let register =
@@ -258,9 +264,18 @@ fn what_an_old_token_has_registered_goes_with_the_new_one(version: Version) {
             if ours.any(|one| tokens(one) != first) { Ok(()) } else { Err("with the old token") }
         });
     }
-    consul.kv_delete("applications/before");
-    wait_catalog(&consul, "before", "be gone", |_, count| count == 0);
     crate::fleet::unload_all(&asterisk);
-    wait_catalog(&consul, "after", "be gone", |_, count| count == 0);
-    wait_catalog(&consul, "asterisk", "be gone", |_, count| count == 0);
+    for name in ["after", "kept", "asterisk"] {
+        wait_catalog(&consul, name, "be gone", |_, count| count == 0);
+    }
+}
+
+/// With no time to register anything again: the unload is the first to need another token.
+fn what_an_old_token_has_registered_goes_at_once(version: Version) {
+    let consul = closed();
+    let asterisk = rotated(version, &consul, consul.port());
+    crate::fleet::unload_all_in_time(&asterisk);
+    for name in ["before", "kept", "asterisk"] {
+        wait_catalog(&consul, name, "be gone", |_, count| count == 0);
+    }
 }

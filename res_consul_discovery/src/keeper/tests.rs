@@ -25,6 +25,7 @@ struct State {
     elsewhere: Vec<Value>,
     requests: Vec<String>,
     is_away: bool,
+    logins: u64,
     /// Answers this to what begins so.
     refusal: Option<(&'static str, u16)>,
 }
@@ -117,6 +118,10 @@ impl Line for Consul {
             None => state.answer(method, path, body),
         };
         Ok(Response { status, index: 0, body })
+    }
+
+    fn logins(&self) -> u64 {
+        self.0.borrow().logins
     }
 }
 
@@ -540,11 +545,20 @@ fn another_token_has_it_registered_again_in_place() {
     let mut node = Node::new();
     node.hold(&at("10.0.0.1"));
     node.consul.requests();
-    node.keeper.set_logins(1);
+    node.consul.0.borrow_mut().logins = 1;
     node.hold(&at("10.0.0.1"));
     let register = "/v1/agent/service/register".to_owned();
     assert!(node.consul.requests().contains(&register));
     assert_eq!(node.consul.ids(), ["eid"]);
     node.hold(&at("10.0.0.1"));
     assert!(!node.consul.requests().contains(&register));
+    // Also to leave, for the catalog would keep it for ever.
+    node.consul.0.borrow_mut().logins = 2;
+    node.keeper.leave(&Agent(&node.consul)).unwrap();
+    let deregister = "/v1/agent/service/deregister/eid".to_owned();
+    assert_eq!(node.consul.requests().split_off(1), [register.clone(), deregister.clone()]);
+    node.hold(&at("10.0.0.1"));
+    node.consul.requests();
+    node.keeper.leave(&Agent(&node.consul)).unwrap();
+    assert_eq!(node.consul.requests().split_off(1), [deregister]);
 }

@@ -387,4 +387,39 @@ fn another_token_has_all_registered_again() {
     ledger.set_logins(3);
     now += LISTING;
     assert_eq!(agent.asked(&mut ledger, now), ["list", "+a", "+b"]);
+    // Nor does a request that was made with the token before.
+    ledger.want("c".to_owned(), "C");
+    let Next::Do(task) = ledger.next(now) else { panic!("no task") };
+    ledger.set_logins(4);
+    let result = agent.answer(&task);
+    ledger.done(task, result, now);
+    assert_eq!(agent.asked(&mut ledger, now), ["+c", "+a", "+b", "+c"]);
+    assert_eq!(agent.asked(&mut ledger, now), [""; 0]);
+}
+
+#[test]
+fn what_goes_is_first_registered_with_the_token_that_applies() {
+    let (mut agent, now) = (Agent::default(), Instant::now());
+    let mut ledger = begun(&mut agent, now);
+    want(&mut ledger, &["a", "b", "c"]);
+    agent.serve(&mut ledger, now);
+    ledger.set_logins(1);
+    ledger.unwant("a".to_owned());
+    assert_eq!(agent.asked(&mut ledger, now), ["+a", "-a", "+b", "+c"]);
+    // The token changes by the very request that has it go.
+    ledger.unwant("b".to_owned());
+    let Next::Do(task) = ledger.next(now) else { panic!("no task") };
+    assert_eq!(task, Task::Deregister { id: "b".to_owned() });
+    let result = agent.answer(&task);
+    ledger.set_logins(2);
+    ledger.done(task, result, now);
+    assert_eq!(agent.asked(&mut ledger, now), ["-b", "+b", "-b", "+c"]);
+    // Also at the end, but for what is somebody else's by now.
+    ledger.set_logins(3);
+    ledger.present.insert("altered".to_owned(), None);
+    ledger.set_logins(4);
+    ledger.finish();
+    let asked = (["-altered", "+c", "-c"].map(str::to_owned).to_vec(), Next::End);
+    assert_eq!(agent.serve(&mut ledger, now), asked);
+    assert_eq!((agent.has(), ledger.left()), (vec![], 0));
 }
