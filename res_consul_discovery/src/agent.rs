@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::found::Found;
 use crate::health::Status;
 use crate::maintenance::Change;
-use crate::service::Registration;
+use crate::service::{Registration, maintenance_id};
 
 /// Asks Consul; `Err` is the reason why it has not answered.
 pub(crate) trait Line {
@@ -136,6 +136,24 @@ impl Agent<'_> {
         };
         let path = format!("/v1/agent/service/maintenance/{}?{query}", encoded(id));
         self.done(what, Method::Put, &path, None).map(drop)
+    }
+
+    /// Has the token of now own the maintenance that is there, which is a check. The agent takes it
+    /// out of the catalog with the token it was set with: an operator's, or one that is revoked by
+    /// now, and then it would stay there for ever, and the agent not tell.
+    pub(crate) fn own_maintenance(&self, id: &str, reason: &str) -> Result<(), Failure> {
+        let what = "the taking over of maintenance";
+        let body = json!({
+            "ID": maintenance_id(id),
+            "Name": "Service Maintenance Mode",
+            "Notes": reason,
+            "ServiceID": id,
+            "Status": Status::Critical.word(),
+            // It must be of some kind. It is lifted long before that is over.
+            "TTL": "24h",
+        });
+        let path = "/v1/agent/check/register";
+        self.done(what, Method::Put, path, Some(&body.to_string())).map(drop)
     }
 
     /// Tells a ttl check. Whether there is one.

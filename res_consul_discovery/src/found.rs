@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer};
 
 use crate::health::Status;
-use crate::service::{CONFLICT, Registration, check_id};
+use crate::service::{CONFLICT, Registration, check_id, maintenance_id};
 
 /// One service with its checks: what the agent answers to `/v1/agent/health/service/id/<id>`, and
 /// one of what the catalog answers to `/v1/health/service/<name>`.
@@ -117,7 +117,7 @@ impl Found {
     }
 
     fn is_maintenance(&self, check: &FoundCheck) -> bool {
-        check.id.strip_prefix("_service_maintenance:") == Some(&self.service.id)
+        check.id == maintenance_id(&self.service.id)
     }
 
     /// Whether it says of itself that another has its id.

@@ -13,7 +13,7 @@ use crate::agent::{Agent, Failure};
 use crate::duplicate::{self, Claim};
 use crate::found::Found;
 use crate::health::{Facts, Health, Status};
-use crate::maintenance::{self, Maintenance};
+use crate::maintenance::{self, Change, Maintenance};
 use crate::plan::{Known, Step};
 use crate::service::{CONFLICT, Registration, Way};
 pub(crate) use notes::Note;
@@ -110,7 +110,7 @@ impl Keeper {
         let known = self.known(agent, &service, found.as_ref());
         let steps = known.steps(health.status(), &self.maintenance);
         for step in steps {
-            self.carry_out(agent, &service, &health, step)?;
+            self.carry_out(agent, &service, found.as_ref(), &health, step)?;
         }
         self.leave_except(agent, Some(&service.id))?;
         self.sweep(agent, wanted)?;
@@ -240,6 +240,7 @@ impl Keeper {
         &mut self,
         agent: &Agent<'_>,
         service: &Registration,
+        found: Option<&Found>,
         health: &Health,
         step: Step,
     ) -> Result<(), Failure> {
@@ -263,6 +264,15 @@ impl Keeper {
                 self.notes.registered(service, why);
             }
             Step::Maintain(change) => {
+                let reason = found.and_then(Found::maintenance);
+                if let (Change::Off, Some(reason)) = (&change, reason) {
+                    match agent.own_maintenance(&service.id, reason) {
+                        Ok(()) => {}
+                        Err(failure @ Failure::Silent(_)) => return Err(failure),
+                        // It is lifted all the same: nearly always that is all it takes.
+                        Err(failure) => self.notes.maintenance_not_owned(&service.id, &failure),
+                    }
+                }
                 agent.maintain(&service.id, &change)?;
                 self.maintenance.done(&change);
                 self.notes.maintained(&service.id, &change);

@@ -139,6 +139,11 @@ pub(crate) fn check_id(service: &str) -> String {
     format!("service:{service}")
 }
 
+/// The id of the check that Consul makes of a service's maintenance.
+pub(crate) fn maintenance_id(service: &str) -> String {
+    format!("_service_maintenance:{service}")
+}
+
 impl Check {
     fn new(settings: &CheckSettings, address: &str, prefix: &str) -> Self {
         Self {

@@ -195,24 +195,34 @@ fn a_token_file_is_read_again_when_its_token_is_refused(version: Version) {
     }
 }
 
-/// A node whose token is in a file, and was registered with a token that is revoked by now.
-fn rotated(version: Version, consul: &Consul, port: u16) -> Asterisk {
-    let (old, new) = (consul.policy_token(documented()), consul.policy_token(documented()));
+/// A node whose token is in a file, and is that one.
+fn with_token_file(version: Version, consul: &Consul, port: u16) -> (Asterisk, String) {
+    let token = consul.policy_token(documented());
     let conf = ConsulConf::new(port);
     let asterisk = node(version, &amqp(), &conf).start();
     let file = asterisk.folder().join("etc/token").display().to_string();
     asterisk.write_conf("consul.conf", &conf.consul("token_file", &file).text());
-    asterisk.write_conf("token", &old);
+    asterisk.write_conf("token", &token);
     load_all(&asterisk);
     wait_status(consul, asterisk.entity_id(), "passing");
+    (asterisk, token)
+}
+
+/// Gives the node another token, and revokes the old one.
+fn rotate(consul: &Consul, asterisk: &Asterisk, old: &str) {
+    asterisk.write_conf("token", &consul.policy_token(documented()));
+    consul.revoke_token(old);
+}
+
+/// A node that was registered, with applications, with a token that is revoked by now.
+fn rotated(version: Version, consul: &Consul, port: u16) -> Asterisk {
+    let (asterisk, old) = with_token_file(version, consul, port);
     for name in ["before", "kept"] {
         consul.kv_put(&format!("applications/{name}"), "");
         wait_app(consul, &asterisk, name);
         wait_catalog(consul, name, "be there", |_, count| count == 1);
     }
-
-    asterisk.write_conf("token", &new);
-    consul.revoke_token(&old);
+    rotate(consul, &asterisk, &old);
     asterisk
 }
 
@@ -228,10 +238,18 @@ fn wait_catalog(consul: &Consul, name: &str, what: &str, fits: impl Fn(&str, usi
 
 fn a_token_that_is_rotated_is_followed_without_a_reload(version: Version) {
     let consul = closed();
-    let asterisk = rotated(version, &consul, consul.port());
-    consul.kv_put("applications/after", "");
-    wait_exactly(&consul, &asterisk, &["after", "before", "kept"]);
+    let (asterisk, old) = with_token_file(version, &consul, consul.port());
+    consul.kv_put("applications/before", "");
+    wait_app(&consul, &asterisk, "before");
     let is_in = |text: &str, _| text.contains("_service_maintenance");
+    asterisk.cli("discovery set maintenance on");
+    wait_catalog(&consul, "asterisk", "be in maintenance", is_in);
+    rotate(&consul, &asterisk, &old);
+    // It was the old token's, and is to go from the catalog too, which sends the calls.
+    asterisk.cli("discovery set maintenance off");
+    wait_catalog(&consul, "asterisk", "be out of maintenance", |text, _| !is_in(text, 0));
+    consul.kv_put("applications/after", "");
+    wait_exactly(&consul, &asterisk, &["after", "before"]);
     asterisk.cli("discovery set maintenance on");
     wait_catalog(&consul, "asterisk", "be in maintenance", is_in);
     asterisk.cli("discovery set maintenance off");

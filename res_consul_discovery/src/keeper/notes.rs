@@ -5,6 +5,7 @@
 
 use asterisk::log::Level;
 
+use crate::agent::Failure;
 use crate::duplicate::Holder;
 use crate::found::Found;
 use crate::health::{Health, Status};
@@ -84,6 +85,14 @@ impl Notes {
         let end = if drain { ", which ends the drain" } else { "" };
         self.log(Level::Notice, format!("'{id}' was taken out of maintenance in Consul{end}"));
         self.maintenance_event(id, None);
+    }
+
+    pub(super) fn maintenance_not_owned(&mut self, id: &str, failure: &Failure) {
+        let text = format!(
+            "the maintenance of '{id}' is lifted as it was set: {failure}; if that was with a token \
+             that is revoked by now, Consul's catalog keeps it"
+        );
+        self.log(Level::Warning, text);
     }
 
     fn maintenance_event(&mut self, id: &str, reason: Option<&str>) {

@@ -26,6 +26,8 @@ struct State {
     requests: Vec<String>,
     is_away: bool,
     logins: u64,
+    /// What the catalog keeps for ever: checks that went with a token that was revoked.
+    stuck: Vec<String>,
     /// Answers this to what begins so.
     refusal: Option<(&'static str, u16)>,
 }
@@ -77,6 +79,11 @@ impl State {
         } else if let Some(id) = path.strip_prefix("/v1/agent/service/deregister/") {
             self.services.remove(id);
             self.checks.retain(|_, check| check["ServiceID"] != *id);
+        } else if path == "/v1/agent/check/register" {
+            let mut check: Value = serde_json::from_str(body.unwrap()).unwrap();
+            check["Token"] = json!(self.logins);
+            check["CheckID"] = check["ID"].take();
+            self.checks.insert(check["CheckID"].as_str().unwrap().to_owned(), check);
         } else if let Some(check) = path.strip_prefix("/v1/agent/check/deregister/") {
             self.checks.remove(check);
         } else if let Some(id) = path.strip_prefix("/v1/agent/service/maintenance/") {
@@ -85,10 +92,15 @@ impl State {
                 Some(reason) => {
                     let maintenance = json!({
                         "CheckID": check, "ServiceID": id, "Status": "critical", "Notes": reason,
+                        "Token": self.logins,
                     });
                     self.checks.entry(check).or_insert(maintenance);
                 }
-                None => drop(self.checks.remove(&check)),
+                None => {
+                    let gone = self.checks.remove(&check);
+                    let is_stuck = gone.is_some_and(|gone| gone["Token"] != self.logins);
+                    self.stuck.extend(is_stuck.then_some(check));
+                }
             }
         } else if let Some(check) = path.strip_prefix("/v1/agent/check/update/") {
             let Some(known) = self.checks.get_mut(check).filter(|check| check["TTL"].is_string())
@@ -561,4 +573,35 @@ fn another_token_has_it_registered_again_in_place() {
     node.consul.requests();
     node.keeper.leave(&Agent(&node.consul)).unwrap();
     assert_eq!(node.consul.requests().split_off(1), [deregister]);
+}
+
+#[test]
+fn maintenance_that_another_token_has_set_goes_from_the_catalog_too() {
+    let mut node = Node::new();
+    node.keeper.maintenance_mut().set_operator(Some("disk".to_owned()));
+    node.hold(&at("10.0.0.1"));
+    node.consul.0.borrow_mut().logins = 1;
+    node.hold(&at("10.0.0.1"));
+    assert_eq!(node.consul.reason("eid").as_deref(), Some("disk"));
+    node.keeper.maintenance_mut().set_operator(None);
+    node.hold(&at("10.0.0.1"));
+    assert_eq!(node.consul.reason("eid"), None);
+    assert_eq!(node.consul.0.borrow().stuck, [""; 0]);
+    // An agent that does not do that lifts it all the same.
+    node.consul.0.borrow_mut().refusal = Some(("/v1/agent/check/register", 400));
+    node.keeper.maintenance_mut().set_drain(true);
+    node.hold(&at("10.0.0.1"));
+    node.keeper.maintenance_mut().set_drain(false);
+    node.lines();
+    node.hold(&at("10.0.0.1"));
+    assert_eq!(node.consul.reason("eid"), None);
+    assert!(node.lines().contains("Warning the maintenance of 'eid' is lifted as it was set"));
+    // One that went away in between is in maintenance for the same reason still.
+    node.consul.0.borrow_mut().refusal = None;
+    node.keeper.maintenance_mut().set_drain(true);
+    node.hold(&at("10.0.0.1"));
+    node.keeper.maintenance_mut().set_drain(false);
+    node.consul.0.borrow_mut().refusal = Some(("/v1/agent/service/maintenance/", 500));
+    node.hold_as(&at("10.0.0.1"), &well()).unwrap_err();
+    assert!(node.consul.reason("eid").unwrap().starts_with("Asterisk: "));
 }
