@@ -57,8 +57,8 @@ pub(crate) async fn run(config: DispatcherConfig) -> Result<(), String> {
     Ok(())
 }
 
-/// Brings each change to Kamailio, until there can be no more: the reason. A try that has begun comes to its end before the next change is
-/// looked at: Kamailio may be reading the list.
+/// Brings each change to Kamailio, until there can be no more: the reason. A try that has begun
+/// comes to its end before the next change is looked at: Kamailio may be reading the list.
 async fn keep(seen: &mut watch::Receiver<Arc<Fleet>>, mut roll: Roll, mut desk: Desk) -> String {
     loop {
         tokio::select! {

@@ -121,7 +121,7 @@ impl Client {
     }
 
     /// Until the client ends it. Requests are carried out one after the other, as in Asterisk. At a
-    /// stop the one under way is the last, and the writer comes to its end once its answer has gone.
+    /// stop the one under way is the last, and the writer ends once its answer has gone.
     async fn read(
         &self,
         stream: &mut SplitStream<Socket>,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 The Constellation developers
 
-//! Playbacks. No list of a node tells of them, so one whose end was not heard of ends with what it is
-//! played to.
+//! Playbacks. No list of a node tells of them, so one whose end was not heard of ends with what it
+//! is played to.
 
 use std::time::{Duration, Instant};
 

@@ -145,7 +145,8 @@ impl Key {
 
     /// The session is always the same one.
     fn carry_out(&mut self, request: &str) -> Answer {
-        let told = |held: &(u64, String)| json!({"Key": "k", "ModifyIndex": held.0, "Session": "aa", "Value": ""});
+        let told =
+            |held: &(u64, String)| json!({"Key": "k", "ModifyIndex": held.0, "Session": "aa"});
         let body = request.split("\r\n\r\n").nth(1).unwrap_or_default();
         let asked: serde_json::Value = serde_json::from_str(body).unwrap();
         let operation = &asked[0]["KV"];
