@@ -29,6 +29,7 @@ pub mod manager;
 mod message_type;
 pub mod module;
 mod one_line;
+mod restart;
 pub mod secret;
 pub mod snapshot;
 pub mod socket;
@@ -44,3 +45,4 @@ pub mod tls;
 
 pub use entity::entity_id;
 pub use one_line::on_one_line;
+pub use restart::restarting;

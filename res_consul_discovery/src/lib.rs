@@ -33,7 +33,6 @@ mod worker;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use asterisk::boundary::guard;
 use asterisk::cli::Commands;
 use asterisk::manager::Actions;
 use asterisk::module::Module;
@@ -152,17 +151,11 @@ impl Module for Discovery {
 
 /// Runs the worker until it is told to end, again after a panic.
 fn work(desk: &Arc<Desk>, lines: &Arc<Lines>) {
-    loop {
-        let ended = guard(None, || {
-            Worker::new(Arc::clone(desk), Arc::clone(lines)).run();
-            Some(())
-        });
-        if ended.is_some() {
-            return;
-        }
+    let live = || Worker::new(Arc::clone(desk), Arc::clone(lines)).run();
+    asterisk::restarting(live, || {
         asterisk::error!("the worker starts again");
         desk.wait(RESTART);
-    }
+    });
 }
 
 /// Reads and checks the files; what is wrong with them is logged.

@@ -4,7 +4,7 @@
 //! What the worker is told: the newest of each kind, nothing is queued.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::config::Settings;
 use crate::plan::Pair;
@@ -77,6 +77,12 @@ impl Orders {
         newest.end.is_some() || newest.settings.is_some() || newest.keys.is_some()
     }
 
+    /// Waits for an end, until `limit` has passed.
+    pub(crate) fn rest(&self, limit: Duration) {
+        let is_going_on = |newest: &mut Newest| newest.end.is_none();
+        drop(self.changed.wait_timeout_while(self.newest(), limit, is_going_on));
+    }
+
     /// Waits for the next order, [`Order::Look`] at `look_at`.
     pub(crate) fn wait(&self, look_at: Instant) -> Order {
         let mut newest = self.newest();
@@ -125,6 +131,18 @@ mod tests {
         orders.end(End::Exit);
         assert_eq!(orders.wait(now), Order::End(End::Exit));
         assert_eq!(orders.wait(now), Order::End(End::Exit));
+    }
+
+    #[test]
+    fn a_rest_is_over_at_the_end() {
+        let orders = Orders::default();
+        let begin = Instant::now();
+        orders.keys(keys("new"));
+        orders.rest(Duration::from_millis(20));
+        assert!(begin.elapsed() >= Duration::from_millis(20));
+        orders.end(End::Unload);
+        orders.rest(Duration::from_secs(60));
+        assert!(begin.elapsed() < Duration::from_secs(60));
     }
 
     #[test]

@@ -6,10 +6,12 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use asterisk::consul::{Client, Method, NoAnswer, Response, logins};
+use asterisk::boundary::guard;
+use asterisk::consul::{self, Client, Method, NoAnswer, Response};
 use asterisk::thread::{Thread, spawn};
 
 use crate::ledger::{Failure, Ledger, Listing, Next, Registration, Task};
+use crate::note::Note;
 use crate::service::{REGISTER, Services};
 
 /// Requests at a time. An agent writes each registration to its disk, which takes milliseconds;
@@ -20,6 +22,39 @@ const LINES: usize = 4;
 /// machine that has time for it; on one that has not, an unload that takes long is better than one
 /// that is refused.
 const INTERRUPTED: Duration = Duration::from_secs(5);
+
+/// Between two lives of a line that panicked.
+const RESTART: Duration = Duration::from_secs(1);
+
+/// A line to Consul, and to the log.
+trait Line {
+    fn request(&self, method: Method, path: &str, body: Option<&str>)
+    -> Result<Response, NoAnswer>;
+
+    /// How often another token has come to apply.
+    fn logins(&self) -> u64;
+
+    fn log(&self, note: Note);
+}
+
+impl Line for Client {
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&str>,
+    ) -> Result<Response, NoAnswer> {
+        Self::request(self, method, path, body)
+    }
+
+    fn logins(&self) -> u64 {
+        consul::logins()
+    }
+
+    fn log(&self, note: Note) {
+        note.log();
+    }
+}
 
 /// The ledger and what it is written in for. May be used on any thread; nothing here waits.
 pub(crate) struct Registrar {
@@ -96,26 +131,33 @@ impl Registrar {
     }
 
     /// Makes requests until the end.
-    fn serve(&self, client: &Client) {
-        while let Some(task) = self.wait() {
-            let result = self.ask(client, &task);
+    fn serve(&self, line: &impl Line) {
+        while let Some(task) = self.wait(line) {
+            // Whatever comes of it, the others wait for that.
+            let panicked = Err(Failure::Failing("internal error".to_owned()));
+            let result = guard(panicked, || self.ask(line, &task));
             let mut ledger = self.ledger();
             // Before: the request itself may have shown that the token was revoked.
-            ledger.set_logins(logins());
+            ledger.set_logins(line.logins());
             let note = ledger.done(task, result, Instant::now());
             drop(ledger);
             self.changed.notify_all();
             if let Some(note) = note {
-                note.log();
+                line.log(note);
             }
         }
     }
 
-    fn wait(&self) -> Option<Task> {
+    /// Waits for a change, for a moment at most.
+    fn rest(&self) {
+        drop(self.changed.wait_timeout(self.ledger(), RESTART));
+    }
+
+    fn wait(&self, line: &impl Line) -> Option<Task> {
         let mut ledger = self.ledger();
         loop {
             let now = Instant::now();
-            ledger.set_logins(logins());
+            ledger.set_logins(line.logins());
             ledger = match ledger.next(now) {
                 Next::Do(task) => return Some(task),
                 Next::End => return None,
@@ -131,22 +173,22 @@ impl Registrar {
         }
     }
 
-    fn ask(&self, client: &Client, task: &Task) -> Result<Listing, Failure> {
+    fn ask(&self, line: &impl Line, task: &Task) -> Result<Listing, Failure> {
         match task {
             Task::List => {
-                let response = client.request(Method::Get, &self.services.list(), None);
+                let response = line.request(Method::Get, &self.services.list(), None);
                 let body = success(response)?.body;
                 let unreadable = |error| Failure::Failing(format!("its list of services: {error}"));
                 self.services.listed(&body).map_err(unreadable)
             }
             Task::Register { id, name } => {
                 let body = self.services.registration(id, name);
-                success(client.request(Method::Put, REGISTER, Some(&body)))?;
+                success(line.request(Method::Put, REGISTER, Some(&body)))?;
                 Ok(Listing::new())
             }
             Task::Deregister { id } => {
                 let path = Services::deregister(id);
-                match client.request(Method::Put, &path, None) {
+                match line.request(Method::Put, &path, None) {
                     // There was none, which is what was wanted.
                     Ok(response) if response.status == 404 => {}
                     response => drop(success(response)?),
@@ -184,7 +226,15 @@ impl Lines {
     fn add(&mut self, number: usize) -> Result<(), String> {
         let client = Arc::new(Client::new("stasis_app")?);
         let (registrar, its) = (Arc::clone(&self.registrar), Arc::clone(&client));
-        let thread = spawn(&format!("consul-reg-{number}"), move || registrar.serve(&its))
+        let rest = {
+            let registrar = Arc::clone(&registrar);
+            move || {
+                asterisk::error!("a line to Consul starts again");
+                registrar.rest();
+            }
+        };
+        let work = move || asterisk::restarting(|| registrar.serve(&*its), rest);
+        let thread = spawn(&format!("consul-reg-{number}"), work)
             .map_err(|error| format!("no thread for Consul: {error}"))?;
         self.lines.push((client, thread));
         Ok(())
@@ -207,5 +257,72 @@ impl Lines {
             true => Ok(()),
             false => Err("a request to Consul does not end".to_owned()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+    use std::thread;
+
+    use super::*;
+
+    /// An agent that has nothing and takes all, but for the first request, which panics.
+    #[derive(Default)]
+    struct Agent {
+        has_panicked: Cell<bool>,
+        registered: RefCell<Vec<String>>,
+        notes: RefCell<Vec<Note>>,
+    }
+
+    impl Line for Agent {
+        fn request(&self, _: Method, path: &str, body: Option<&str>) -> Result<Response, NoAnswer> {
+            assert!(self.has_panicked.replace(true), "injected");
+            if path == REGISTER {
+                self.registered.borrow_mut().extend(body.map(str::to_owned));
+            }
+            Ok(Response { status: 200, index: 0, body: "{}".to_owned() })
+        }
+
+        fn logins(&self) -> u64 {
+            0
+        }
+
+        fn log(&self, note: Note) {
+            self.notes.borrow_mut().push(note);
+        }
+    }
+
+    #[test]
+    fn a_request_that_panics_is_made_again_and_keeps_no_line_waiting() {
+        let registrar = Registrar::new("eid");
+        registrar.begin();
+        registrar.settle();
+        registrar.want("demo");
+        thread::scope(|scope| {
+            let line = || {
+                let agent = Agent::default();
+                registrar.serve(&agent);
+                (agent.registered.into_inner(), agent.notes.into_inner())
+            };
+            // Each of them panics, in the listing or in the registration.
+            let lines = [scope.spawn(line), scope.spawn(line)];
+            let deadline = Instant::now() + Duration::from_secs(10);
+            let is_open =
+                || registrar.registrations(["demo"].into_iter()) != [Registration::Registered];
+            while is_open() && Instant::now() < deadline {
+                thread::yield_now();
+            }
+            registrar.change(Ledger::give_up);
+            let (registered, notes): (Vec<_>, Vec<_>) =
+                lines.into_iter().map(|line| line.join().unwrap()).unzip();
+            let wanted = registrar.services.registration("stasis/eid/demo", "demo");
+            assert!(registered.concat().contains(&wanted), "{registered:?}");
+            let told = notes.concat();
+            assert!(
+                matches!(&told[..], [Note::Warning(text), ..] if text.ends_with("internal error")),
+                "{told:?}"
+            );
+        });
     }
 }

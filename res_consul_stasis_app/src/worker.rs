@@ -20,6 +20,9 @@ use crate::registrar::Registrar;
 /// How often it is looked whether the applications are still ours, and what failed is tried again.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// Between two lives of a worker that panicked.
+const RESTART: Duration = Duration::from_secs(1);
+
 /// What the worker shares with load, reload, unload and the CLI.
 pub(crate) struct Worker {
     pub(crate) orders: Arc<Orders>,
@@ -74,16 +77,30 @@ impl Worker {
         self.state().plan.names()
     }
 
-    /// The thread's work, until it is told to end.
+    /// The thread's work, until it is told to end, also after a panic.
     pub(crate) fn run(&self) {
-        let settings = Settings { enabled: false, prefix: String::new() };
         let mut hands = Hands {
-            settings,
+            settings: off(),
             watch: None,
             said: false,
             subscribed: HashMap::new(),
             is_ending: false,
         };
+        let rest = || {
+            asterisk::error!("the worker starts again");
+            self.orders.rest(RESTART);
+        };
+        asterisk::restarting(|| self.live(&mut hands), rest);
+    }
+
+    fn live(&self, hands: &mut Hands) {
+        if hands.is_ending {
+            // In the middle of that there was a panic, and there would be another.
+            return;
+        }
+        // Another watch tells the keys again that were under way.
+        let settings = std::mem::replace(&mut hands.settings, off());
+        self.configure(hands, settings);
         let mut look_at = Instant::now();
         loop {
             match self.orders.wait(look_at) {
@@ -91,18 +108,18 @@ impl Worker {
                     if how == End::Unload {
                         hands.is_ending = true;
                         self.state().plan.clear();
-                        self.carry_out(&mut hands);
+                        self.carry_out(hands);
                     }
                     return;
                 }
-                Order::Settings(settings) => self.configure(&mut hands, settings),
-                Order::Keys(keys) => self.follow(&mut hands, keys),
+                Order::Settings(settings) => self.configure(hands, settings),
+                Order::Keys(keys) => self.follow(hands, keys),
                 Order::Look => {
                     look_at = Instant::now() + LOOK;
-                    self.watch(&mut hands);
+                    self.watch(hands);
                     self.look();
-                    self.look_at_subscriptions(&mut hands);
-                    self.go_on(&mut hands);
+                    self.look_at_subscriptions(hands);
+                    self.go_on(hands);
                 }
             }
         }
@@ -268,6 +285,11 @@ impl Worker {
             }
         }
     }
+}
+
+/// What applies before anything else does.
+fn off() -> Settings {
+    Settings { enabled: false, prefix: String::new() }
 }
 
 fn subscribe(hands: &mut Hands, name: &str, source: &str) -> Result<(), &'static str> {
