@@ -289,10 +289,15 @@ fn backoff(cap: u64) -> Backoff {
 /// Reasons, names and addresses are what somebody has put into Consul.
 fn tell(note: &Note) {
     match note {
-        Note::Log(Level::Error, text) => asterisk::error!("{}", on_one_line(text)),
-        Note::Log(Level::Warning, text) => asterisk::warning!("{}", on_one_line(text)),
-        Note::Log(Level::Notice, text) => asterisk::notice!("{}", on_one_line(text)),
-        Note::Log(Level::Debug, text) => asterisk::debug!(1, "{}", on_one_line(text)),
+        Note::Log(level, text) => {
+            let text = on_one_line(text);
+            match level {
+                Level::Error => asterisk::error!("{text}"),
+                Level::Warning => asterisk::warning!("{text}"),
+                Level::Notice => asterisk::notice!("{text}"),
+                Level::Debug => asterisk::debug!(1, "{text}"),
+            }
+        }
         Note::Event(name, fields) => {
             let fields: Vec<_> =
                 fields.iter().map(|(key, value)| (*key, on_one_line(value))).collect();

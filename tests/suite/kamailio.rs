@@ -362,13 +362,18 @@ fn flooded(kamailio: &Kamailio, caller: &SipSocket, node: &SipSocket) {
     });
 }
 
-fn who_is_silent_within_a_call_is_waited_for() {
-    let kamailio = Kamailio::new("#!define NODE_PATIENCE 300");
-    let (node, caller) = (SipSocket::new(), SipSocket::new());
+/// A list with this node alone.
+fn list_only(kamailio: &Kamailio, node: &SipSocket) {
     kamailio.write_list(&format!(
         "1 sip:127.0.0.1:{0} 0 0 rweight=100\n2 sip:127.0.0.1:{0}\n",
         node.port()
     ));
+}
+
+fn who_is_silent_within_a_call_is_waited_for() {
+    let kamailio = Kamailio::new("#!define NODE_PATIENCE 300");
+    let (node, caller) = (SipSocket::new(), SipSocket::new());
+    list_only(&kamailio, &node);
     kamailio.start();
     let port = kamailio.port();
     let within =
@@ -393,10 +398,7 @@ fn whoever_is_not_listed_may_not_call() {
         let file = kamailio.folder().join("callers.list");
         std::fs::write(file, format!("1 {listed} 0\n")).expect("written");
         let (node, caller) = (SipSocket::new(), SipSocket::new());
-        kamailio.write_list(&format!(
-            "1 sip:127.0.0.1:{0} 0 0 rweight=100\n2 sip:127.0.0.1:{0}\n",
-            node.port()
-        ));
+        list_only(&kamailio, &node);
         kamailio.start();
         let uri = format!("sip:8000@127.0.0.1:{}", kamailio.port());
         let request = caller.request("INVITE", &uri, "");

@@ -95,20 +95,18 @@ impl Params {
     /// Looks at a list, and puts what was read of it into the query, in place of what came: so a
     /// node gets what was judged.
     fn settle(&mut self, name: &str) -> Result<(), Refusal> {
+        let given = self.all(name);
+        let count = self.query.len() + self.form.len();
+        self.query.retain(|(key, _)| key != name);
+        self.form.retain(|(key, _)| key != name);
         if let Some(member) = self.json.get(name) {
             for element in lists::members(name, member)? {
                 check(name, element)?;
                 lists::check(name, element)?;
             }
-        }
-        let elements = self.all(name);
-        elements.iter().try_for_each(|element| lists::check(name, element))?;
-        let count = self.query.len() + self.form.len();
-        self.query.retain(|(key, _)| key != name);
-        self.form.retain(|(key, _)| key != name);
-        let was_given = self.query.len() + self.form.len() < count;
-        if was_given && !self.is_in_json(name) {
-            self.query.push((name.to_owned(), elements.join(",")));
+        } else if self.query.len() + self.form.len() < count {
+            given.iter().try_for_each(|element| lists::check(name, element))?;
+            self.query.push((name.to_owned(), given.join(",")));
         }
         Ok(())
     }

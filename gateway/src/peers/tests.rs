@@ -200,12 +200,21 @@ async fn consul_of(key: &Shared) -> Scripted {
     .await
 }
 
+const LONG: Duration = Duration::from_secs(20);
+
 async fn is_so(key: &Shared, fits: impl FnMut(&Key) -> bool) {
     let mut seen = key.subscribe();
-    timeout(Duration::from_secs(20), seen.wait_for(fits)).await.unwrap().unwrap();
+    timeout(LONG, seen.wait_for(fits)).await.unwrap().unwrap();
 }
 
-const LONG: Duration = Duration::from_secs(20);
+/// A Consul that answers no lock.
+async fn without_answers() -> (Shared, Scripted, Peers) {
+    let key = Shared::default();
+    key.send_modify(|key| key.unanswered = Some(String::new()));
+    let consul = consul_of(&key).await;
+    let peers = peers(consul.port);
+    (key, consul, peers)
+}
 
 #[tokio::test]
 async fn a_release_that_fails_is_tried_again() {
@@ -225,10 +234,7 @@ async fn a_release_that_fails_is_tried_again() {
 
 #[tokio::test]
 async fn a_lock_that_comes_late_is_given_back() {
-    let key = Shared::default();
-    key.send_modify(|key| key.unanswered = Some(String::new()));
-    let consul = consul_of(&key).await;
-    let peers = peers(consul.port);
+    let (key, consul, peers) = without_answers().await;
     assert_eq!(peers.lock("k", LONG).await.unwrap_err(), Locking::Fault(Fault::Silent));
     // It is looked for, and is not there yet.
     let is_asked = |_: &Key| consul.requests().iter().any(|asked| asked.contains("\"get\""));
@@ -239,10 +245,7 @@ async fn a_lock_that_comes_late_is_given_back() {
 
 #[tokio::test]
 async fn a_lock_whose_taker_is_gone_is_given_back() {
-    let key = Shared::default();
-    key.send_modify(|key| key.unanswered = Some(String::new()));
-    let consul = consul_of(&key).await;
-    let peers = peers(consul.port);
+    let (key, _consul, peers) = without_answers().await;
     tokio::select! {
         _ = peers.lock("k", LONG) => panic!("it was not answered"),
         () = is_so(&key, |key| key.unanswered.as_deref() != Some("")) => {}
